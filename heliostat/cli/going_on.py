@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 from heliostat.cli import say
+from heliostat.cli.exits import NotYetError
 from heliostat.cli.session import Session
 from heliostat.engine.deployment import Kind, Options
 from heliostat.engine.events import Summary
-from heliostat.engine.state import going, history
+from heliostat.engine.stackerrors import LockedError
+from heliostat.engine.state import going, history, locks
+from heliostat.gitops.commands import CONTINUES
+
+
+@contextlib.contextmanager
+def locked_for(session: Session) -> Iterator[None]:
+    """Hold the stack for an operation.
+
+    Raises:
+        LockedError: another process does.
+        NotYetError: it was to do the rest of an update, and another process does, or did meanwhile.
+    """
+    backend, ref, commit = session.place.backend, session.ref, session.place.environment.get(CONTINUES, "")
+    if not commit:
+        with locks.locked(backend.bucket, ref.full_name, say.told):
+            yield
+        return
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locks.locked(backend.bucket, ref.full_name, say.told))
+        except LockedError as error:
+            raise NotYetError(str(error)) from None
+        record = going.read(backend, ref)
+        if not record.going or record.stopped or record.commit != commit:
+            raise NotYetError(f"{ref.name} has nothing left of {commit[:12]}: another update was faster")
+        yield
 
 
 def note_what_goes_on(

@@ -26,7 +26,7 @@ from heliostat.cli.display.pricing import PlannedPrice
 from heliostat.cli.display.report import Look
 from heliostat.cli.display.sturdy import Display, Sturdy
 from heliostat.cli.exits import DeclinedError, Exit, UnexpectedChangesError, UsageError
-from heliostat.cli.going_on import note_what_goes_on
+from heliostat.cli.going_on import locked_for, note_what_goes_on
 from heliostat.cli.plans import Plans
 from heliostat.cli.remembering import AfterNote, Remembering
 from heliostat.cli.session import Session, is_interactive, is_watched
@@ -96,7 +96,7 @@ def operate(session: Session, request: Request, ahead: Ahead | None = None) -> i
         raise UsageError(
             "--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive mode"
         )
-    lock = locks.locked(session.place.backend.bucket, session.ref.full_name, say.told) if acts else nullcontext()
+    lock = locked_for(session) if acts else nullcontext()
     with interrupts.as_ctrl_c(), lock:
         work = _Work(session, request, ahead or Ahead())
         result = work.whole()

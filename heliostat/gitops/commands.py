@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "HELIOSTAT_TEMPLATE"
 """Names the template of the stack that a command works on: the policy packs that always run judge it as that one."""
+CONTINUES = "HELIOSTAT_CONTINUES"
+"""The commit of the update that an `up` does the rest of: where nothing is left of that under the lock, it does nothing."""
 _TOLD = "HELIOSTAT_PLACE_TOLD"
 _GOES_ON = 75
 """How an update ends that leaves what goes on."""
@@ -64,11 +66,15 @@ class CommandLine:
         """`heliostat destroy`, without a question."""
         self._run("destroy", "--yes", "--skip-preview", "--stack", stack, "--config-file", str(config))
 
-    def _run(self, *arguments: str) -> None:
+    def _run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "heliostat.cli.main", *arguments]
         sys.stdout.flush()
         ran = subprocess.run(  # noqa: S603 - our own command
-            command, cwd=self._root, env=self._environment, stdout=sys.stderr if self._quiet else None, check=False
+            command,
+            cwd=self._root,
+            env={**self._environment, **(variables or {})},
+            stdout=sys.stderr if self._quiet else None,
+            check=False,
         )
         if ran.returncode == _GOES_ON:
             raise WorkGoesOnError(f"the update of {arguments[4]} goes on by itself; the next one does the rest")
@@ -95,11 +101,12 @@ class CommandLine:
             document = {}
         return Previewed(document if isinstance(document, dict) else {}, ran.stderr or ran.stdout)
 
-    def apply(self, stack: str, plan: Path | None, flags: Sequence[str]) -> None:
-        """`heliostat up`, without a question, held to a plan where there is one.
+    def apply(self, stack: str, plan: Path | None, flags: Sequence[str], continues: str = "") -> None:
+        """`heliostat up`, without a question, held to a plan where there is one; `continues` is the commit whose rest it does.
 
         Raises:
             WorkGoesOnError: something goes on by itself.
         """
         held = ["--plan", str(plan)] if plan is not None else []
-        self._run("up", "--yes", "--skip-preview", "--stack", stack, *held, *flags)
+        more = {CONTINUES: continues} if continues else {}
+        self._run("up", "--yes", "--skip-preview", "--stack", stack, *held, *flags, variables=more)

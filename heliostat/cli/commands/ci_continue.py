@@ -125,9 +125,9 @@ def _go_on(stack: str, record: Record) -> _Continued:
         if record.plan:
             plan.write_text(record.plan, encoding="utf-8")
         try:
-            CommandLine(root).apply(stack, plan if record.plan else None, [switches.DETACH])
+            CommandLine(root).apply(stack, plan if record.plan else None, [switches.DETACH], record.commit)
         except WorkGoesOnError:
-            return _Continued(stack, _ON_ITS_WAY, "something else goes on by now")
+            return _Continued(stack, _ON_ITS_WAY, "something else goes on by now, or somebody else goes on with it")
     return _Continued(stack, "done", f"{record.commit[:12]} is applied")
 
 
@@ -156,6 +156,9 @@ def _environment(record: EnvironmentRecord) -> _Continued:
     from heliostat.cli.session import Place
     from heliostat.systems.git_checkout import checked_out
 
+    there = environments_here(quiet=True).records.find(record.name)
+    if there is None or there.commit != record.commit or not there.going:
+        return _Continued(record.name, "nothing", "somebody else went on with it")
     with checked_out(Place.here().require_project().root, os.environ, record.commit):
         after = environments_here(quiet=True).up(record.branch, record.commit, [switches.DETACH])
     return _Continued(record.name, _ON_ITS_WAY, after.going) if after.going else _Continued(record.name, "done")

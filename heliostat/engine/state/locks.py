@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import getpass
+import itertools
 import json
 import math
 import os
+import random
 import socket
 import time
 import uuid
@@ -21,6 +23,8 @@ from heliostat.engine.stackerrors import LockedError
 from heliostat.engine.state.bucket import Bucket
 
 _CLOCK_TOLERANCE_S = 5.0
+_ATTEMPTS = 4
+"""How often somebody tries who was not there first nor last."""
 _LOOK_S = 5.0
 """How often somebody who waits looks again."""
 
@@ -145,16 +149,39 @@ def wait_until_free(
 
 
 @contextlib.contextmanager
-def locked(bucket: Bucket, stack: str, notice: Callable[[str], None]) -> Iterator[None]:
-    """Holds the lock of `organization/project/name`; raises LockedError where another process does."""
-    mine = f"{folder(stack)}/{uuid.uuid4()}.json"
-    _refuse_others(bucket, stack, mine, notice)
-    bucket.write(mine, json.dumps(_myself()).encode())
+def locked(
+    bucket: Bucket, stack: str, notice: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Holds the lock of `organization/project/name`; raises LockedError where another process does.
+
+    Of those that come at one instant one gets it: whoever finds another's file after he wrote his own takes that away, and
+    tries once more after a moment of his own.
+    """
+    mine = _take(bucket, stack, notice, sleep)
     try:
-        _refuse_others(bucket, stack, mine, notice)
         yield
     finally:
         bucket.delete(mine)
+
+
+def _take(bucket: Bucket, stack: str, notice: Callable[[str], None], sleep: Callable[[float], None]) -> str:
+    """The key of a lock of ours, beside which there is none of anybody who lives."""
+    mine = f"{folder(stack)}/{uuid.uuid4()}.json"
+    for attempt in itertools.count(1):
+        _refuse_others(bucket, stack, mine, notice)
+        bucket.write(mine, json.dumps(_myself()).encode())
+        try:
+            _refuse_others(bucket, stack, mine, notice)
+            break
+        except LockedError:
+            bucket.delete(mine)
+            if attempt == _ATTEMPTS:
+                raise
+        except BaseException:
+            bucket.delete(mine)
+            raise
+        sleep(attempt * random.uniform(0.1, 1.0))  # noqa: S311 -- nothing is hidden by it
+    return mine
 
 
 def myself() -> str:
