@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -34,6 +34,8 @@ class Standing:
     """How far it is, or what became of it; empty where it says nothing yet."""
     failure: str = ""
     """Why nobody can tell."""
+    overdue: LeftWork | None = None
+    """What is noted of it, where it runs for longer than it may."""
 
     @property
     def line(self) -> str:
@@ -50,8 +52,30 @@ def standings_of(record: Record) -> list[Standing]:
     return asyncio.run(looked())
 
 
+def ended_where_overdue(found: Iterable[Standing]) -> list[Standing]:
+    """How it stands after what has run for longer than it may was stopped: for where no update comes that would do so."""
+
+    async def ended() -> list[Standing]:
+        return [*await asyncio.gather(*(_ended_where_overdue(each) for each in found))]
+
+    return asyncio.run(ended())
+
+
+async def _ended_where_overdue(looked: Standing) -> Standing:
+    left = looked.overdue
+    if left is None:
+        return looked
+    try:
+        async with open_runner(left.ray, _own(left)) as jobs:
+            await jobs.stop(left.job)
+    except (PermanentError, RetryableError) as error:
+        return replace(looked, failure=str(error))
+    return replace(looked, told=f"{looked.told}, and was stopped", overdue=None)
+
+
 async def standing(work: Work, now: float | None = None) -> Standing:
     """Look at work where it runs."""
+    moment = time.time() if now is None else now
     try:
         store = StoreAddress.model_validate_json(work.details["store"])
         left = LeftWork.model_validate_json(open_store(store).get(work.details["note"]))
@@ -60,16 +84,22 @@ async def standing(work: Work, now: float | None = None) -> Standing:
         return Standing(work, True, "nothing is noted of it any more")
     except (PermanentError, RetryableError) as error:
         return Standing(work, False, "", str(error))
-    own = None
-    if left.pattern is not None:
-        own = OwnClusters(left.pattern, group="", replicas=0, timeout_seconds=left.timeout_seconds, store=left.store)
     try:
-        async with open_runner(left.ray, own) as jobs:
+        async with open_runner(left.ray, _own(left)) as jobs:
             job = await jobs.find(left.job)
             logs = await jobs.logs(left.job) if job is not None and job.status in LIVE else ""
     except (PermanentError, RetryableError) as error:
-        return Standing(work, False, "", str(error))
-    return _standing(work, left, job, logs, time.time() if now is None else now)
+        # It began before it was left: a cluster that is gone for good is not waited for.
+        is_over = moment - work.since > left.timeout_seconds
+        told = f"its cluster does not answer, and its {left.timeout_seconds:g} s are over" if is_over else ""
+        return Standing(work, is_over, told, str(error))
+    return _standing(work, left, job, logs, moment)
+
+
+def _own(left: LeftWork) -> OwnClusters | None:
+    if left.pattern is None:
+        return None
+    return OwnClusters(left.pattern, group="", replicas=0, timeout_seconds=left.timeout_seconds, store=left.store)
 
 
 def _standing(work: Work, left: LeftWork, job: Job | None, logs: str, now: float) -> Standing:
@@ -78,7 +108,7 @@ def _standing(work: Work, left: LeftWork, job: Job | None, logs: str, now: float
     if job.status not in LIVE:
         return Standing(work, True, f"it has ended: {job.status}")
     if job.started and now - job.started > left.timeout_seconds:
-        return Standing(work, True, f"it has run for longer than its {left.timeout_seconds:g} s")
+        return Standing(work, True, f"it has run for longer than its {left.timeout_seconds:g} s", overdue=left)
     progress = [*progress_in(logs)]
     how_far = told(progress[-1]) if progress else ""
     return Standing(work, False, how_far or ("it waits for room on the cluster" if job.status == "PENDING" else ""))

@@ -80,11 +80,11 @@ async def run(work: Work, context: Context, on_progress: Callable[[dict[str, Any
     """
     tell = on_progress or (lambda told: context.progress(str(told.get("text", told))))
     # One of its own is found by its name in Kubernetes, whatever the platform's cluster is.
-    ray = work.ray if work.own else await _cluster_of(work)
+    left = left_work.Note(open_store(work.store), work.base, context.urn)
+    ray = work.ray if work.own else await _cluster_of(work, left)
     async with open_runner(ray, work.own) as jobs:
         attempts = await jobs.attempts(work.base)
         last = attempts[-1] if attempts else None
-        left = left_work.Note(open_store(work.store), work.base, context.urn)
         if last is not None and last.status in LIVE:
             context.info(f"{work.what} runs already as {last.submission_id}: attached to it")
             job = await _followed(work, jobs, last, tell, context, left, ray)
@@ -150,8 +150,10 @@ async def _followed(
             raise GoesOnError(f"{goes_on}; the next `up` takes its end, and does what needs it", details) from None
 
 
-async def _cluster_of(work: Work) -> RayAddress:
-    """The cluster that an attempt still runs on, where the platform's is another one by now; else the platform's."""
+async def _cluster_of(work: Work, left: left_work.Note) -> RayAddress:
+    """The cluster that an attempt still runs on, or failed on with nobody there, where the platform's is another one by now;
+    else the platform's.
+    """
     before = await asyncio.to_thread(_noted, work)
     if before is None or before.url == work.ray.url:
         return work.ray
@@ -159,9 +161,13 @@ async def _cluster_of(work: Work) -> RayAddress:
         async with asyncio.timeout(_FORMER_SECONDS), open_runner(before) as jobs:
             attempts = await jobs.attempts(work.base)
     except (RetryableError, PermanentError, TimeoutError):
-        # It is gone, and what ran on it too.
+        # It is gone, and what ran on it too: whether that failed, nobody can tell any more, and it is done anew.
         return work.ray
-    return before if attempts and attempts[-1].status in LIVE else work.ray
+    newest = attempts[-1] if attempts else None
+    if newest is None:
+        return work.ray
+    is_untold = newest.status not in {*LIVE, "SUCCEEDED"} and await asyncio.to_thread(left.is_of, newest.submission_id)
+    return before if newest.status in LIVE or is_untold else work.ray
 
 
 def _note_key(work: Work) -> str:

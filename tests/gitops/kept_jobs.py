@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.ray_jobs import LIVE, Job, JobInterrupted, attempts_of
 
 
@@ -34,6 +35,11 @@ class KeptJobs:
         (job,) = (each for each in self.all() if each.submission_id == submission_id)
         self._keep(replace(job, status=status))
         self.write(submission_id, logs)
+
+    def have_begun(self, submission_id: str, moment: float) -> None:
+        """Have a job have begun then, Unix time."""
+        (job,) = (each for each in self.all() if each.submission_id == submission_id)
+        self._keep(replace(job, started=moment))
 
     def write(self, submission_id: str, logs: str) -> None:
         """Have a job have written something."""
@@ -65,6 +71,9 @@ class KeptJobs:
             assert job is not None
             if job.status not in LIVE:
                 return job
+            if job.started and time.time() - job.started > seconds:
+                await self.stop(submission_id)
+                raise PermanentError(f"the job {submission_id} did not end within {seconds:g} s and was stopped")
             if cancelled.is_set():
                 raise JobInterrupted(submission_id)
             await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from heliostat.engine.state.going import Record, Work
 from heliostat.engine.state.urns import Urn
 from heliostat.gitops import commands, going_on
 from heliostat.gitops.going_on import Standing
+from heliostat.spec.addresses import RayAddress, StoreAddress
+from heliostat.spec.left_work import LeftWork
+from heliostat.testing.jobs import MemoryJobs
 
 URN = Urn("urn:pulumi:staging::models::heliostat:index:TrainJob::bees")
 
@@ -55,3 +59,24 @@ def test_a_schedule_goes_on_with_commits_of_its_own_branch_alone(checkout, monke
     assert done.exception is None and f"staging: {shown}" in done.output
     assert applied == (["staging"] if standing == "done" and not options else [])
     assert ("not in the history of what is checked out" in done.output) == (standing == "by hand")
+
+
+@pytest.mark.parametrize(("dry", "ends"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize(
+    ("commit", "stopped", "standing"), [("of main", "no room", "stopped"), ("", "", "by hand"), ("of a branch", "", "by hand")]
+)
+def test_what_no_update_comes_for_is_ended_all_the_same_once_it_runs_for_too_long(
+    checkout, monkeypatch, tmp_path, dry, ends, commit, stopped, standing
+):
+    store = StoreAddress(uri=f"file://{tmp_path}/objects")
+    left = LeftWork(what="it", job="bees-1", ray=RayAddress(url="http://ray"), store=store, timeout_seconds=60.0)
+    work = Work(URN, "the training of bees goes on as Ray job bees-1", checkout.get(commit, ""), 1.0)
+    jobs = MemoryJobs(lambda _: None)
+    asyncio.run(jobs.submit("bees-1", "true", {}, {}))
+    monkeypatch.setattr(ci_apply, "record_of", lambda stack: Record((work,), checkout.get(commit, ""), "", stopped))
+    monkeypatch.setattr(going_on, "standings_of", lambda _: [Standing(work, True, "it runs for too long", overdue=left)])
+    monkeypatch.setattr(going_on, "open_runner", lambda address, own=None: jobs)
+    done = CliRunner().invoke(ci_continue.continue_, ["-s", "staging", *["--dry-run"] * dry], standalone_mode=False)
+    assert done.exception is None and f"staging: {standing}" in done.output
+    assert done.output.count("and was stopped") == ends
+    assert (asyncio.run(jobs.find("bees-1")).status == "STOPPED") == bool(ends)

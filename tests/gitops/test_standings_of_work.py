@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from heliostat.engine.state.going import DONE, FAILED, REPLACED, Record, Work
 from heliostat.gitops import going_on
-from heliostat.gitops.going_on import outcomes_of, standings_of
+from heliostat.gitops.going_on import Standing, ended_where_overdue, outcomes_of, standings_of
 from heliostat.gitops.plan_comment import EnvironmentNote, PlanReport, comment
 from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.left_work import LeftWork
@@ -83,8 +84,31 @@ async def test_what_is_overdue_lost_or_told_already_is_to_be_gone_on_with(world:
 
 async def test_a_cluster_that_does_not_answer_says_nothing_about_it(world: World) -> None:
     world.jobs.away = True
-    looked = await going_on.standing(world.work())
+    looked = await going_on.standing(world.work(), 60.0 + 3500)
     assert (looked.is_ready, looked.failure) == (False, "the cluster does not answer")
+
+
+async def test_a_cluster_that_is_gone_for_good_is_not_waited_for_longer_than_the_work_may_take(world: World) -> None:
+    world.jobs.away = True
+    looked = await going_on.standing(world.work(), 60.0 + 3700)
+    assert (looked.is_ready, looked.told) == (True, "its cluster does not answer, and its 3600 s are over")
+    assert (looked.failure, looked.overdue) == ("the cluster does not answer", None)
+
+
+def test_where_no_update_comes_what_is_overdue_is_stopped_and_nothing_else(world: World) -> None:
+    asyncio.run(world.run())
+    for limit, status in ((3600.0, "RUNNING"), (0.0, "STOPPED")):
+        world.note(limit)
+        (looked,) = ended_where_overdue(standings_of(Record((world.work(),), COMMIT)))
+        assert world.jobs._jobs[JOB].job.status == status
+    assert looked.told == "it has run for longer than its 0 s, and was stopped"
+    world.jobs.away = True
+    (looked,) = ended_where_overdue([Standing(world.work(), True, "it has run for too long", overdue=looked_at(world))])
+    assert looked.failure == "the cluster does not answer" and "stopped" not in looked.told
+
+
+def looked_at(world: World) -> LeftWork:
+    return LeftWork.model_validate_json(open_store(world.store).get("jobs/note"))
 
 
 def test_a_row_says_since_when_it_goes_on_and_how_it_ended(world: World) -> None:
@@ -94,6 +118,7 @@ def test_a_row_says_since_when_it_goes_on_and_how_it_ended(world: World) -> None
         world.work(ended=120.0, result=FAILED, error="Traceback\n  a | b\nValueError: no such column\n"),
         world.work(ended=120.0, result=REPLACED),
     ]
+    world.note(1e12)
     world.jobs.away = True
     rows = [
         each.standing for each in outcomes_of("staging", Record(tuple(works)), standings_of(Record(tuple(works))), since=100.0)

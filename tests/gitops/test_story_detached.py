@@ -98,6 +98,22 @@ def test_a_training_that_fails_unseen_is_told_with_its_own_words(told: Story) ->
     assert "staging is not at what" in told.heliostat("ci", "apply", "staging", "--after", "staging", code=1)
 
 
+def test_a_training_that_takes_too_long_is_ended_by_the_schedule_and_told_on_its_pull_request(told: Story) -> None:
+    merge(told, MERGED, 4)
+    previewed(told, "", "staging")
+    told.heliostat("ci", "apply", "staging", "--detach")
+    (job,) = jobs(told).all()
+    assert "staging: on its way" in told.heliostat("ci", "continue", "-s", "staging")
+    jobs(told).have_begun(job.submission_id, 1.0)
+    assert "has run for longer than its" in told.heliostat("ci", "continue", "-s", "staging", "--dry-run")
+    assert [each.status for each in jobs(told).all()] == ["RUNNING"], "it was only looked at"
+    assert "did not end within" in told.heliostat("ci", "continue", "-s", "staging", code=1)
+    assert [each.status for each in jobs(told).all()] == ["STOPPED"]
+    text = outcome(told, MERGED)
+    assert "the training of bees **failed**" in text and "did not end within" in text
+    assert "staging: nothing" in told.heliostat("ci", "continue", "-s", "staging"), "nothing is begun anew by a schedule"
+
+
 def test_a_later_merge_takes_the_place_of_what_goes_on(told: Story) -> None:
     merge(told, MERGED, 4)
     previewed(told, "", "staging")

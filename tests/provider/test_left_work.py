@@ -14,12 +14,12 @@ from heliostat.engine.protocol import plugins
 from heliostat.provider import failures, left_work, ray_work
 from heliostat.provider.ray_work import Work
 from heliostat.provider.switches import Switches, switches_of
-from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.addresses import RayAddress, StoreAddress
 from heliostat.spec.base import Model
 from heliostat.spec.left_work import LeftWork
 from heliostat.systems.errors import GoesOnError, PermanentError, RetryableError
 from heliostat.systems.objects import open_store
-from heliostat.testing.jobs import JobResult
+from heliostat.testing.jobs import JobResult, MemoryJobs
 
 
 class Nothing(Model):
@@ -124,6 +124,35 @@ async def test_what_takes_too_long_is_stopped_and_told_once(world, work, monkeyp
         await ray_work.run(replace(work, timeout_seconds=0.0), world.context)
     monkeypatch.setenv("HELIOSTAT_DETACH_SECONDS", "0")
     assert (await left(work, world.context)).details["job"] == "train-flights-abc-2"
+
+
+async def test_a_failure_on_a_cluster_that_was_replaced_is_told_while_that_answers_and_then_begun_anew_on_the_new_one(
+    world, work, monkeypatch
+):
+    """A failure of the work's own would come again; one that nobody can read any more is that of its cluster."""
+    await left(work, world.context)
+    former, new = world.jobs, MemoryJobs(lambda _: None)
+    moved = replace(work, ray=RayAddress(url="http://another-cluster"))
+    monkeypatch.setattr(ray_work, "open_runner", lambda address, own=None: new if address == moved.ray else former)
+    assert (await left(moved, world.context)).details["job"] == "train-flights-abc-1" and not new.submitted, (
+        "it is attached to"
+    )
+    former.end("train-flights-abc-1", JobResult("FAILED", failure("error", "ValueError: no such column")))
+    with pytest.raises(PermanentError, match="ValueError: no such column"):
+        await ray_work.run(moved, world.context)
+    assert not new.submitted
+    await left(moved, world.context)
+    assert [each.submission_id for each in new.submitted] == ["train-flights-abc-1"]
+
+
+async def test_what_was_left_on_a_cluster_that_is_gone_is_done_anew(world, work, monkeypatch):
+    await left(work, world.context)
+    former, new = world.jobs, MemoryJobs(lambda _: None)
+    former.away = True
+    moved = replace(work, ray=RayAddress(url="http://another-cluster"))
+    monkeypatch.setattr(ray_work, "open_runner", lambda address, own=None: new if address == moved.ray else former)
+    await left(moved, world.context)
+    assert [each.submission_id for each in new.submitted] == ["train-flights-abc-1"]
 
 
 async def test_each_stack_that_left_it_is_told_of_its_failure(world, work):

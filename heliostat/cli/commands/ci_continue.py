@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _READY: Final = "ready"
 _ON_ITS_WAY: Final = "on its way"
-_BAD: Final = frozenset({"failed", "by hand"})
+_BY_HAND: Final = "by hand"
+_BAD: Final = frozenset({"failed", _BY_HAND})
 _NOT_OURS: Final = (
-    "it is of {commit}, which is not in the history of what is checked out: check that commit out and run `heliostat up`, "
+    "It is of {commit}, which is not in the history of what is checked out: check that commit out and run `heliostat up`, "
     "or fetch the whole history"
 )
 
@@ -75,10 +76,7 @@ def _continued(stack: str, dry_run: bool, patience: float) -> _Continued:
 
     try:
         record = record_of(stack)
-        looked = _looked_at(stack, record)
-        if looked.standing == _READY and not _is_in_history(record.commit):
-            # Who can write where states are could have it do what no branch was given.
-            return _Continued(stack, "by hand", _NOT_OURS.format(commit=record.commit[:12]))
+        looked = _looked_at(stack, record, dry_run)
         if dry_run or looked.standing != _READY:
             return looked
         wait_for(stack, patience)
@@ -89,21 +87,40 @@ def _continued(stack: str, dry_run: bool, patience: float) -> _Continued:
         return _Continued(stack, "failed", str(error))
 
 
-def _looked_at(stack: str, record: Record) -> _Continued:
-    """How the update of a stack stands."""
+def _looked_at(stack: str, record: Record, dry_run: bool, *, of_branch: bool = False) -> _Continued:
+    """How the update of a stack stands. Where it is not to be gone on with, what has run for too long is ended here."""
     if not record.going:
         return _Continued(stack, "nothing")
-    if record.stopped:
-        return _Continued(stack, "stopped", f"{record.stopped}; mend it, and run `heliostat up`, or merge what mends it")
-    from heliostat.gitops.going_on import standings_of
+    from heliostat.gitops.going_on import ended_where_overdue, standings_of
 
     found = standings_of(record)
+    in_the_way = _in_the_way(record, of_branch)
+    if in_the_way is not None and not dry_run and any(each.overdue for each in found):
+        found = ended_where_overdue(found)
     told = "; ".join(each.line for each in found)
-    if not any(each.is_ready for each in found):
-        return _Continued(stack, _ON_ITS_WAY, told)
+    is_ready = any(each.is_ready for each in found)
+    if in_the_way is None or (in_the_way.standing == _BY_HAND and not is_ready):
+        return _Continued(stack, _READY if is_ready else _ON_ITS_WAY, told)
+    return _Continued(stack, in_the_way.standing, f"{told}. {in_the_way.told}")
+
+
+@dataclass(frozen=True)
+class _InTheWay:
+    """Why a schedule goes on with no update of a stack."""
+
+    standing: str
+    told: str
+
+
+def _in_the_way(record: Record, of_branch: bool) -> _InTheWay | None:
+    if record.stopped:
+        return _InTheWay("stopped", f"{record.stopped}; mend it, and run `heliostat up`, or merge what mends it")
     if not record.commit:
-        return _Continued(stack, "by hand", f"{told}. It was begun from a checkout with changes: run `heliostat up` there")
-    return _Continued(stack, _READY, told)
+        return _InTheWay(_BY_HAND, "It was begun from a checkout with changes: run `heliostat up` there")
+    # Who can write where states are could have it do what no branch was given.
+    if not of_branch and not _is_in_history(record.commit):
+        return _InTheWay(_BY_HAND, _NOT_OURS.format(commit=record.commit[:12]))
+    return None
 
 
 def _is_in_history(commit: str) -> bool:
@@ -143,7 +160,7 @@ def _environments(dry_run: bool) -> Iterator[_Continued]:
         if not each.going or each.leaving:
             continue
         try:
-            looked = _looked_at(each.name, record_of(each.name))
+            looked = _looked_at(each.name, record_of(each.name), dry_run, of_branch=True)
             if looked.standing == _ON_ITS_WAY and not dry_run:
                 environments.note_use(each)  # nobody can use it before it is up
             yield looked if dry_run or looked.standing != _READY else _environment(each)
