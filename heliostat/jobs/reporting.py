@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from heliostat.jobs.specification import progress
 from heliostat.ml.places import Places
 from heliostat.ml.training import TIMES_FILE
 from heliostat.pricing.trainings import usd_an_hour
@@ -47,12 +46,13 @@ def report(specification: TrainSpecification, run_id: str, seconds: float, resul
 
 
 def keep(specification: TrainSpecification, registry: Registry, made: TrainingReport) -> None:
-    """Keep the report in the object store and beside the run, and tell it."""
+    """Keep the report in the object store and beside the run, and in the job's log: people are told of it by the update, which
+    finds it kept, also where nobody followed the job to its end."""
     content = made.model_dump_json(by_alias=True, indent=2).encode()
     open_store(specification.store).put(report_key(specification.name, specification.digest), content)
     registry.attach(made.run_id, {"report.json": content, "report.txt": "\n".join(lines(made)).encode()}, ARTIFACTS)
     for line in lines(made):
-        progress(line)
+        print(line, flush=True)  # noqa: T201 - no progress, which an update would show as well
 
 
 def _workers(specification: TrainSpecification, count: int) -> tuple[WorkerTimes, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ml_world import World
 
+from heliostat.jobs.reporting import keep
 from heliostat.provider.train_job import TrainJobHandler, identity_of, why
 from heliostat.spec.budget import AfterBudget, TrainingBudget
 from heliostat.spec.distribution import Elastic
@@ -73,6 +76,26 @@ async def test_the_report_of_a_training_is_told_and_found_again(world):
     created = await HANDLER.create(world.context, inputs(world))
     assert "flights: cost 0.12 USD (1 g5.xlarge)" in world.told["info"]
     assert created.outputs.report_uri.endswith(".report.json")
+
+
+async def test_the_report_is_told_once_though_the_job_has_it_in_its_log(world, capsys):
+    made = world.outcome
+
+    def trained_and_kept(specification):
+        made(specification)
+        (run,) = world.runs.values()
+        report = TrainingReport(name="flights", run_id=run.run_id, seconds=34.0, workers=(), usd=0.12, price="1 g5.xlarge")
+        job = SimpleNamespace(name="flights", digest=specification["digest"], store=world.store)
+        capsys.readouterr()
+        keep(job, SimpleNamespace(attach=lambda *_: None), report)
+        return JobResult(logs=capsys.readouterr().out)
+
+    world.outcome = trained_and_kept
+    await HANDLER.create(world.context, inputs(world))
+    told = [line for lines in world.told.values() for line in lines if "cost 0.12 USD" in line]
+    assert told == ["flights: cost 0.12 USD (1 g5.xlarge)"]
+    (job,) = await world.jobs.attempts(world.jobs.submitted[0].submission_id.rpartition("-")[0])
+    assert "cost 0.12 USD" in await world.jobs.logs(job.submission_id)
 
 
 async def test_a_training_from_before_there_were_reports_is_adopted_without_one(world):
