@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from heliostat.engine.errors import EngineError
 from heliostat.engine.stackerrors import NotFoundError
+from heliostat.systems import errors
 from heliostat.systems.errors import PermanentError, RetryableError
 
 
@@ -24,7 +25,7 @@ class Exit(IntEnum):
     """`--expect-no-changes` was given, and there were changes."""
     CANCELLED = 8
     """It was interrupted, or an operation was cancelled; a rollout that was only watched goes on."""
-    TRY_LATER = 75
+    TRY_LATER = errors.TRY_LATER
     """What it waits for is on its way and not there yet; the same once more may do the rest."""
     INTERNAL = 255
     """A defect of heliostat itself; HELIOSTAT_TRACEBACK=1 shows where."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from heliostat.engine.config import project as projects
-from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.errors import TRY_LATER, PermanentError, RetryableError
 
 if TYPE_CHECKING:
     from heliostat.gitops.pull_requests import Previewed  # which brings what writes comments
@@ -21,8 +21,6 @@ TEMPLATE = "HELIOSTAT_TEMPLATE"
 CONTINUES = "HELIOSTAT_CONTINUES"
 """The commit of the update that an `up` does the rest of: where nothing is left of that under the lock, it does nothing."""
 _TOLD = "HELIOSTAT_PLACE_TOLD"
-_GOES_ON = 75
-"""How an update ends that leaves what goes on."""
 
 
 class CommandFailedError(PermanentError):
@@ -76,7 +74,7 @@ class CommandLine:
             stdout=sys.stderr if self._quiet else None,
             check=False,
         )
-        if ran.returncode == _GOES_ON:
+        if ran.returncode == TRY_LATER:
             raise WorkGoesOnError(f"the update of {arguments[4]} goes on by itself; the next one does the rest")
         if ran.returncode:
             raise CommandFailedError(f"`heliostat {arguments[0]} --stack {arguments[4]}` ended with {ran.returncode}")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from typing import Final
+
+TRY_LATER: Final = 75
+"""The exit code of a command where something goes on by itself, or is on its way: EX_TEMPFAIL of sysexits(3)."""
 
 
 class PermanentError(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from repository_of import Repository
 
-from heliostat.cli.commands import ci_apply
+from heliostat.cli import left_work
 from heliostat.cli.main import run
 from heliostat.engine.state import history
 from heliostat.engine.state.backend import Backend, StackRef
@@ -56,7 +56,7 @@ class Delivery:
 
     def apply(self, meanwhile: Callable[[], None] = lambda: None) -> int:
         """`ci apply`; what somebody else does while it waits for the stack."""
-        self.monkeypatch.setattr(ci_apply, "wait_for", lambda stack, seconds: meanwhile())
+        self.monkeypatch.setattr(left_work, "wait_for_holder", lambda stack, seconds: meanwhile())
         return run(["ci", "apply", "prod", "--in", str(self.artefact)])
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from heliostat.cli.commands import ci_apply, ci_continue
+from heliostat.cli import left_work
+from heliostat.cli.commands import ci_continue
 from heliostat.engine.state.going import Record, Work
 from heliostat.engine.state.urns import Urn
 from heliostat.gitops import commands, going_on
@@ -50,8 +51,8 @@ def test_a_schedule_goes_on_with_commits_of_its_own_branch_alone(checkout, monke
     work = Work(URN, "the training of bees goes on as Ray job bees-1", checkout[commit], 1.0)
     record = Record((work,), checkout[commit])
     applied = []
-    monkeypatch.setattr(ci_apply, "record_of", lambda stack: record)
-    monkeypatch.setattr(ci_apply, "wait_for", lambda *_: None)
+    monkeypatch.setattr(left_work, "left_of", lambda stack: record)
+    monkeypatch.setattr(left_work, "wait_for_holder", lambda *_: None)
     monkeypatch.setattr(going_on, "standings_of", lambda _: [Standing(work, True, "it has ended")])
     monkeypatch.setattr(commands.CommandLine, "apply", lambda self, stack, *_: applied.append(stack))
     done = CliRunner().invoke(ci_continue.continue_, ["-s", "staging", *options], standalone_mode=False)
@@ -73,7 +74,7 @@ def test_what_no_update_comes_for_is_ended_all_the_same_once_it_runs_for_too_lon
     work = Work(URN, "the training of bees goes on as Ray job bees-1", checkout.get(commit, ""), 1.0)
     jobs = MemoryJobs(lambda _: None)
     asyncio.run(jobs.submit("bees-1", "true", {}, {}))
-    monkeypatch.setattr(ci_apply, "record_of", lambda stack: Record((work,), checkout.get(commit, ""), "", stopped))
+    monkeypatch.setattr(left_work, "left_of", lambda stack: Record((work,), checkout.get(commit, ""), "", stopped))
     monkeypatch.setattr(going_on, "standings_of", lambda _: [Standing(work, True, "it runs for too long", overdue=left)])
     monkeypatch.setattr(going_on, "open_runner", lambda address, own=None: jobs)
     done = CliRunner().invoke(ci_continue.continue_, ["-s", "staging", *["--dry-run"] * dry], standalone_mode=False)

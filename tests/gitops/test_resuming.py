@@ -8,7 +8,7 @@ import pytest
 from played_forges import PlayedForge
 from played_runs import CANCELLED, FAILED, GOES_ON, PASSED, SKIPPED, PlayedRun
 
-from heliostat.cli.commands.ci_ready import wait_for
+from heliostat.cli.commands.ci_ready import look_until_there
 from heliostat.cli.exits import NotYetError
 from heliostat.gitops.resuming import MOST_ATTEMPTS, Resumption, resumption
 from heliostat.systems.errors import PermanentError
@@ -115,11 +115,11 @@ class Clock:
 
 def test_what_is_through_soon_is_waited_for_and_what_is_not_is_not_for_longer_than_said():
     clock = Clock()
-    wait_for(lambda: clock.look(40.0), 60.0, clock.sleep, lambda: clock.now)
+    look_until_there(lambda: clock.look(40.0), 60.0, clock.sleep, lambda: clock.now)
     assert (clock.now, clock.looks) == (45.0, 4)
     with pytest.raises(NotYetError):
-        wait_for(lambda: clock.look(1e9), 60.0, clock.sleep, lambda: clock.now)
+        look_until_there(lambda: clock.look(1e9), 60.0, clock.sleep, lambda: clock.now)
     assert clock.now == 105.0
     with pytest.raises(NotYetError):
-        wait_for(lambda: clock.look(1e9), 0.0, clock.sleep, lambda: clock.now)
+        look_until_there(lambda: clock.look(1e9), 0.0, clock.sleep, lambda: clock.now)
     assert clock.now == 105.0, "it looks once"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from heliostat.cli import options, say
-from heliostat.cli.commands.ci_apply import FOLDER, OUT, apply, record_of
+from heliostat.cli.commands.ci_apply import FOLDER, OUT, apply
 from heliostat.cli.commands.ci_command import command
 from heliostat.cli.commands.ci_continue import continue_
 from heliostat.cli.commands.ci_outcomes import outcomes
@@ -232,6 +232,7 @@ def _required(number: int | None) -> int:
 def _note(wanted: str | None) -> EnvironmentNote | None:
     """The branch's environment for the comment; None where it has none."""
     from heliostat.cli.commands.env import environments_here, urls_of
+    from heliostat.cli.left_work import left_of
     from heliostat.cli.tables import clock
     from heliostat.gitops.plan_comment import EnvironmentNote
     from heliostat.systems.git import branch_of, readable
@@ -242,7 +243,7 @@ def _note(wanted: str | None) -> EnvironmentNote | None:
     if record is None:
         return None
     goes = f"{clock(record.expires)} where nobody uses it"
-    going = [each.message.partition(";")[0] for each in record_of(record.name).going] if record.going else []
+    going = [each.message.partition(";")[0] for each in left_of(record.name).going] if record.going else []
     urls = urls_of(environments, record)
     return EnvironmentNote(record.name, urls, goes, sample=record.sample, failure=record.failure, going=going)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,11 @@ import click
 
 from heliostat.cli import options, say, switches
 from heliostat.cli.durations import Duration
-from heliostat.cli.exits import Exit, NotYetError, UsageError
+from heliostat.cli.exits import Exit, UsageError
 
 if TYPE_CHECKING:
     from heliostat.cli.rollouts.locate import Stacks
     from heliostat.engine.config.project import Project
-    from heliostat.engine.state.going import Record
-    from heliostat.gitops.applied import Applied
-    from heliostat.gitops.rollouts_through import NotThrough
 
 OUT = ".heliostat/ci"
 """Where the artefact of `ci preview` is, by default."""
@@ -66,8 +62,10 @@ def apply(
     Nothing is put over what a later commit has brought. With --after it ends with 75 while that is still on its way. Where a
     stack's work goes on by itself, those that come after it are not touched; that ends with 75, too.
     """
+    from heliostat.cli.left_work import wait_for_holder
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.cli.session import Place
+    from heliostat.cli.through import require_through
     from heliostat.gitops.commands import CommandLine, WorkGoesOnError
     from heliostat.gitops.pull_requests import planned_stacks
     from heliostat.systems.git import commit_of
@@ -85,7 +83,7 @@ def apply(
     waiting = [*planned]
     for stack, plan in planned.items():
         waiting.remove(stack)
-        wait_for(stack, patience)
+        wait_for_holder(stack, patience)
         # Whoever held it may have brought a later one.
         _refuse_older(stacks_here(), project, stack, commit)
         try:
@@ -124,89 +122,3 @@ def _refuse_older(there: Stacks, project: Project, stack: str, commit: str) -> N
                 f"{stack} has {last[:12]} already, which comes after {commit[:12]}: what was planned before it is not applied "
                 "any more"
             )
-
-
-def require_through(there: Stacks, project: Project, stack: str, commit: str) -> None:
-    """See that a stack has what is checked out, and that its rollouts are through.
-
-    Raises:
-        NotYetError: something is on its way.
-        PermanentError: it does not have it, or something was rolled back.
-    """
-    from heliostat.gitops.applied import affected_since_applied, last_applied
-    from heliostat.systems.errors import PermanentError
-
-    short, last = commit[:12], last_applied(there.history(stack))
-    is_known = replace(last, commit=last.commit or last.going)
-    for each in affected_since_applied(project, os.environ, {stack: is_known}):
-        why = "; ".join([*each.whole, *(f"{name}: {', '.join(all_)}" for name, all_ in each.workloads.items())])
-        raise PermanentError(
-            f"{stack} is not at what {short} declares ({why}): apply that first; where it is at a later commit, apply that "
-            "one's plan"
-        )
-
-    if last.going:
-        told = "".join(f"\n  {work.message.partition(';')[0]}" for work in record_of(stack).going)
-        raise NotYetError(f"{stack} is not through with {short}, so nothing was applied; run it again later:{told}")
-    found = _not_through(stack, last)
-    if not found:
-        return
-    told = "".join(f"\n  {each.application}: {each.why}" for each in found)
-    if all(each.may_come for each in found):
-        raise NotYetError(f"{stack} is not through with {short}, so nothing was applied; run it again later:{told}")
-    raise PermanentError(
-        f"{stack} is not well with {short}, so nothing was applied; what comes next needs another commit:{told}"
-    )
-
-
-def what_is_in_the_way(there: Stacks, stack: str) -> list[str]:
-    """Why a stack is not through with whatever was applied to it last; nothing where it is."""
-    from heliostat.gitops.applied import last_applied
-
-    last = last_applied(there.history(stack))
-    if not last.commit:
-        return [f"{stack}: {last.why_unknown}"]
-    return [f"{stack}: {each.application}: {each.why}" for each in _not_through(stack, last)]
-
-
-def _not_through(stack: str, last: Applied) -> list[NotThrough]:
-    from heliostat.cli.rollouts.access import declared_statuses
-    from heliostat.cli.rollouts.applications import declared_applications
-    from heliostat.cli.rollouts.ledger import newest_first
-    from heliostat.cli.rollouts.locate import store_of
-    from heliostat.gitops.rollouts_through import brought_by, not_through
-    from heliostat.systems.objects import open_store
-
-    def brought(application: str) -> str:
-        return brought_by(newest_first(open_store(store_of(stack)), application), last.commit, last.since)
-
-    return list(not_through(declared_applications(stack), declared_statuses(stack), last.commit, brought))
-
-
-def record_of(stack: str) -> Record:
-    """What is known of the work that updates of a stack left; nothing where only the official CLI reads its state."""
-    from heliostat.cli.session import Place
-    from heliostat.engine.stackerrors import StackError
-    from heliostat.engine.state import going
-    from heliostat.engine.state.backend import StackRef
-
-    place = Place.here()
-    try:
-        return going.read(place.backend, StackRef.parse(stack, place.require_project().name))
-    except StackError:
-        return going.Record()
-
-
-def wait_for(stack: str, seconds: float) -> None:
-    """Wait for whoever holds a stack."""
-    from heliostat.cli.session import Place
-    from heliostat.engine.stackerrors import StackError
-    from heliostat.engine.state import locks
-    from heliostat.engine.state.backend import StackRef
-
-    place = Place.here()
-    try:
-        bucket = place.backend.bucket
-    except StackError:
-        return  # Only the official CLI reads that state, and it waits or refuses by itself.
-    locks.wait_until_free(bucket, StackRef.parse(stack, place.require_project().name).full_name, seconds, say.told)

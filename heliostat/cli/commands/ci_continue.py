@@ -70,18 +70,18 @@ def continue_(named: tuple[str, ...], with_environments: bool, dry_run: bool, pa
 
 def _continued(stack: str, dry_run: bool, patience: float) -> _Continued:
     """One that fails holds up no other."""
-    from heliostat.cli.commands.ci_apply import record_of, wait_for
+    from heliostat.cli.left_work import left_of, wait_for_holder
     from heliostat.engine.errors import EngineError
     from heliostat.systems.errors import PermanentError, RetryableError
 
     try:
-        record = record_of(stack)
+        record = left_of(stack)
         looked = _looked_at(stack, record, dry_run)
         if dry_run or looked.standing != _READY:
             return looked
-        wait_for(stack, patience)
+        wait_for_holder(stack, patience)
         # Whoever held it may have done the rest.
-        record = record_of(stack)
+        record = left_of(stack)
         return _go_on(stack, record) if record.going and not record.stopped else _Continued(stack, "nothing")
     except (PermanentError, RetryableError, EngineError) as error:
         return _Continued(stack, "failed", str(error))
@@ -150,8 +150,8 @@ def _go_on(stack: str, record: Record) -> _Continued:
 
 def _environments(dry_run: bool) -> Iterator[_Continued]:
     """Those of branches, as the preview template declares them: none of them has a plan."""
-    from heliostat.cli.commands.ci_apply import record_of
     from heliostat.cli.commands.env import environments_here
+    from heliostat.cli.left_work import left_of
     from heliostat.engine.errors import EngineError
     from heliostat.systems.errors import PermanentError, RetryableError
 
@@ -160,7 +160,7 @@ def _environments(dry_run: bool) -> Iterator[_Continued]:
         if not each.going or each.leaving:
             continue
         try:
-            looked = _looked_at(each.name, record_of(each.name), dry_run, of_branch=True)
+            looked = _looked_at(each.name, left_of(each.name), dry_run, of_branch=True)
             if looked.standing == _ON_ITS_WAY and not dry_run:
                 environments.note_use(each)  # nobody can use it before it is up
             yield looked if dry_run or looked.standing != _READY else _environment(each)

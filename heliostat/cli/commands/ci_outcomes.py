@@ -79,11 +79,11 @@ def _outcomes(stack: str, since: float, failures: dict[str, str]) -> Iterator[Ro
 
 def _work(stack: str, since: float, failures: dict[str, str], *, of_branch: bool = False) -> Iterator[RolloutOutcome]:
     """What updates of a stack left that goes on by itself, or ended."""
-    from heliostat.cli.commands.ci_apply import record_of
+    from heliostat.cli.left_work import left_of
     from heliostat.engine.errors import EngineError
 
     try:
-        record = record_of(stack)
+        record = left_of(stack)
     except EngineError as error:
         failures[stack.rpartition("/")[2]] = str(error)
         return

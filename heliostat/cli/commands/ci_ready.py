@@ -34,9 +34,9 @@ def ready(before_it: tuple[str, ...], patience: float, as_json: bool) -> int:
 
     It ends with 75 while that is on its way, and with 1 where another commit is needed. Nothing is changed.
     """
-    from heliostat.cli.commands.ci_apply import require_through
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.cli.session import Place
+    from heliostat.cli.through import require_through
     from heliostat.systems.errors import PermanentError
     from heliostat.systems.git import commit_of
 
@@ -49,7 +49,7 @@ def ready(before_it: tuple[str, ...], patience: float, as_json: bool) -> int:
             require_through(there, project, stack, commit)
 
     try:
-        wait_for(look, patience)
+        look_until_there(look, patience)
     except (NotYetError, PermanentError) as error:
         if not as_json:
             raise
@@ -75,9 +75,9 @@ def resume(job: str, behind: str, before_it: tuple[str, ...], branch: str | None
 
     It is for a schedule. What waits behind it is approved as ever: nothing is applied by this.
     """
-    from heliostat.cli.commands.ci_apply import what_is_in_the_way
     from heliostat.cli.rollouts.locate import stacks_here
     from heliostat.cli.session import Place
+    from heliostat.cli.through import what_is_in_the_way
     from heliostat.gitops.resuming import resumption
     from heliostat.systems.forges.here import open_forge
     from heliostat.systems.git import branch_of
@@ -103,7 +103,7 @@ def resume(job: str, behind: str, before_it: tuple[str, ...], branch: str | None
     return Exit.OK
 
 
-def wait_for(
+def look_until_there(
     look: Callable[[], None],
     seconds: float,
     sleep: Callable[[float], None] = time.sleep,
