@@ -83,8 +83,11 @@ def _rates(labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) 
     frame = MetricFrame(metrics=rates, y_true=labels[rows], y_pred=selected[rows], sensitive_features=names)
     return {
         str(group): {
-            rate: _finite(value) if rate not in _OF_LABEL or (labels[groups[group]] == _OF_LABEL[rate]).any() else None
-            for rate, value in row.items()
+            "positives": int(labels[groups[group]].sum()),
+            **{
+                rate: _finite(value) if rate not in _OF_LABEL or (labels[groups[group]] == _OF_LABEL[rate]).any() else None
+                for rate, value in row.items()
+            },
         }
         for group, row in frame.by_group.to_dict(orient="index").items()
     }
