@@ -44,6 +44,8 @@ _RATES: Final = {
     FairnessMetric.DEMOGRAPHIC_PARITY_RATIO: (SELECTED,),
 }
 
+_TOLD: Final = {SELECTED: "who is selected", TRUE_POSITIVE: "true positives", FALSE_POSITIVE: "false positives"}
+
 
 class GroupRates(Model):
     """How a group is treated; each rate has the rows that it is a share of, and where it may be by chance."""
@@ -69,6 +71,8 @@ class GroupFairness(Model):
     """Why it cannot."""
     between: str = Field(default="", exclude_if=is_empty)
     """The two groups that are surest to differ, with their rates."""
+    farthest: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Their names."""
     groups: dict[str, GroupRates] = Field(default_factory=dict)
     """By name, the one with the most rows first."""
     compared: int = 0
@@ -161,7 +165,8 @@ def _compared(labelled: Labelled, watch: FairnessWatch, codes: Any, names: list[
     shown = {**found.groups, **_shown(rates, codes, names, watch.confidence, pair)}
     return found.model_copy(update={
         "value": value.model_copy(update={"rows": found.rows}), "groups": shown,
-        "between": f"{_RATES[watch.metric][rate]} {told}",
+        "farthest": tuple(names[place] for place in pair),
+        "between": f"{told} in {_TOLD[_RATES[watch.metric][rate]]}",
     })  # fmt: skip
 
 
@@ -264,4 +269,5 @@ def told(found: GroupFairness, limit: float) -> str:
     text = f"{found.metric.value} between {found.compared} groups of {found.column} is {value.value:.4g}"
     text += f" ({value.low:.4g} to {value.high:.4g})" if value.low is not None and value.high is not None else ""
     text += f" on {found.rows:,} {kind}, {TOLD}" if found.weighed else f" on {found.rows:,} {kind}"
-    return "; ".join([f"{text}; {bound} {limit:g} is taken", f"surest to differ are {found.between}", *found.notes])
+    surest = [f"surest to differ are {found.between}"] if value.value != found.metric.is_ratio else []
+    return "; ".join([f"{text}; {bound} {limit:g} is taken", *surest, *found.notes])

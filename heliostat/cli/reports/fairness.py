@@ -17,7 +17,7 @@ from heliostat.spec.fairness import FairnessAtGate, RatesAtGate
 from heliostat.spec.findings import Aspect, State
 
 _CONFIDENCE: Final = 0.95
-_MOST_GROUPS: Final = 25
+_MOST_GROUPS: Final = 12
 _MOST_CANDIDATES: Final = 3
 _MOST_NAMED: Final = 5
 _NOTHING: Final = "\N{EN DASH}"
@@ -74,13 +74,14 @@ def _served(windows: Sequence[WindowReport]) -> Iterator[Table]:
                 newest[each.subject] = (report, each)
     for subject, (report, found) in newest.items():
         finding = next((each for each in report.findings if each.subject == subject and each.aspect is Aspect.FAIRNESS), None)
-        rows = [(name, f"{rates.rows:,}", *_rates(rates)) for name, rates in found.groups.items()]
+        shown = {*list(found.groups)[:_MOST_GROUPS], *found.farthest}
+        rows = [(name, f"{rates.rows:,}", *_rates(rates)) for name, rates in found.groups.items() if name in shown]
         yield Table(
             title=f"{subject}, {report.window}",
             told=finding.text if finding is not None else "; ".join(filter(None, (found.reason, *found.notes))),
             tone=_TONES[finding.state] if finding is not None else "wait",
-            rows=tuple(rows[:_MOST_GROUPS]),
-            left=max(0, found.compared + len(found.one_label) + found.left - _MOST_GROUPS),
+            rows=tuple(rows),
+            left=found.compared + len(found.one_label) + found.left - len(rows),
         )
 
 
