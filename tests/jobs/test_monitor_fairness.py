@@ -14,6 +14,7 @@ from test_monitor_personal import MONDAY, World, people
 
 from heliostat.inspection import mistakes as inspection
 from heliostat.jobs.monitoring import model as monitor_model
+from heliostat.ml.ground_truth import Label, record
 from heliostat.monitoring.looking import WindowReport
 from heliostat.spec.findings import State
 from heliostat.spec.inspection import Asked, InspectionTask, Role
@@ -61,3 +62,13 @@ def test_an_inspection_tells_which_inputs_are_never_logged(monkeypatch: pytest.M
     monkeypatch.setattr(inspection, "load_entry_point", lambda _: contract())
     found = inspection.inspected(InspectionTask(asked=(Asked(entry_point="loans:CONTRACT", role=Role.CONTRACT),)))
     assert "name" in found.unlogged and not {"postcode", "age", "email"} & {*found.unlogged}
+
+
+def test_late_labels_tell_the_rates_that_need_them(world: World) -> None:
+    watched = {"fairness": [{"column": "postcode", "metric": "equal_opportunity_difference", "atMost": 0.1, "minRows": 50}]}
+    key = "loans/fairness/equal_opportunity_difference by postcode"
+    before = world.look(world.digests[0], monitor=watched).findings[key]
+    assert (before.state, before.text) == (State.UNKNOWN, "there are no labels")
+    record(world.address, "loans", [Label(f"r-{number}", float(number % 2)) for number in range(600)])
+    after = world.look(world.digests[0], monitor=watched).findings[key]
+    assert after.state is State.BREACH and "surest to differ are AB (" in after.text and "labelled rows" in after.text

@@ -10,6 +10,7 @@ from scipy import stats
 from heliostat.monitoring.fairness import GroupFairness, fairness
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.looking import Look
+from heliostat.monitoring.other_versions import judged_by_labels
 from heliostat.monitoring.sampling import Labelled
 from heliostat.monitoring.windows import window
 from heliostat.spec.fairness import FairnessMetric
@@ -257,3 +258,8 @@ def test_mistakes_are_told_with_their_paths():
     assert mistakes_of(Monitor(fairness=(watch(),)), Problem(task=Binary()), ("sex",)) == []
     with pytest.raises(ValueError, match="held to `atMost`"):
         Monitor.model_validate({"fairness": [{"column": "sex"}]})
+
+
+def test_of_a_version_that_does_not_serve_late_labels_tell_what_needs_labels_alone():
+    monitor = Monitor(fairness=(watch(), watch(PARITY)))
+    assert [each.metric for each in judged_by_labels(monitor).fairness] == [FairnessMetric.EQUALIZED_ODDS]
