@@ -15,6 +15,7 @@ from heliostat.monitoring.fairness import GroupFairness, GroupRates
 from heliostat.monitoring.intervals import Interval
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.looking import WindowReport
+from heliostat.monitoring.state import MonitorState
 from heliostat.spec.fairness import Fairness, FairnessAtGate, FairnessMetric
 from heliostat.spec.fairness_watches import FairnessWatch
 
@@ -82,6 +83,8 @@ def test_a_workload_without_any_of_it_has_no_such_part():
     for found in (bare(), crowded()):
         assert "airness" not in page(found, NOW)
     assert section([], []) == {}
+    assert "no training came to its end" in page(bare(), NOW), "what a look met is told where nothing was found, too"
+    assert 'id="findings"' not in page(replace(bare(), state=MonitorState()), NOW)
 
 
 def everything():
