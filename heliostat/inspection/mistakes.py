@@ -32,7 +32,7 @@ def inspected(task: InspectionTask) -> Inspection:
     told: list[Told] = []
     answer, model, closed, proto = None, "", "", ""
     inputs: tuple[str, ...] | None = None
-    personal: tuple[str, ...] = ()
+    personal, unlogged = tuple[str, ...](), tuple[str, ...]()
     for asked in task.asked:
         found, texts = _loaded(asked)
         if isinstance(found, Contract):
@@ -41,12 +41,14 @@ def inspected(task: InspectionTask) -> Inspection:
             answer = _answer_fields(found.answer) if _is_model(found.answer) else None
             inputs = tuple(fields_of(found)) if _is_model(found.row) else None
             personal = _personal_names(found.row) if _is_model(found.row) else ()
+            unlogged = _unlogged(found.row) if _is_model(found.row) else ()
             model, closed = _unservable(found, task.model) if task.model is not None and not texts else ("", "")
             proto = _stale(found, task.proto) if task.proto is not None and not texts else ""
         told += [Told(entry_point=asked.entry_point, text=text) for text in texts]
     return Inspection(
-        mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer, inputs=inputs, personal=personal
-    )
+        mistakes=tuple(told), model=model, closed=closed, proto=proto, answer=answer, inputs=inputs, personal=personal,
+        unlogged=unlogged,
+    )  # fmt: skip
 
 
 def _loaded(asked: Asked) -> tuple[Any, list[str]]:
@@ -166,6 +168,12 @@ def _personal_names(row: type[BaseModel]) -> tuple[str, ...]:
     from heliostat.serving.prediction_log.columns import personal_names
 
     return personal_names(row)
+
+
+def _unlogged(row: type[BaseModel]) -> tuple[str, ...]:
+    from heliostat.serving.prediction_log.columns import Shape, columns_of_rows
+
+    return tuple(each.name for each in columns_of_rows(row) if each.kind.shape is Shape.SECRET)
 
 
 def _golden(golden: Golden, bodies: Bodies, limits: Limits) -> Iterator[str]:

@@ -11,6 +11,8 @@ from heliostat.data.drift import ColumnDrift
 from heliostat.monitoring.bias import Bias
 from heliostat.monitoring.concept_drift import ConceptDrift
 from heliostat.monitoring.estimates import Estimate
+from heliostat.monitoring.fairness import GroupFairness
+from heliostat.monitoring.fairness import told as told_of_groups
 from heliostat.monitoring.feedback import Feedback, Tie
 from heliostat.monitoring.fragility import Fragility
 from heliostat.monitoring.intervals import Interval
@@ -18,6 +20,7 @@ from heliostat.monitoring.quality import Figure, Quality
 from heliostat.monitoring.skew import Skew
 from heliostat.monitoring.weighing import TOLD
 from heliostat.spec.base import Name
+from heliostat.spec.fairness_watches import FairnessWatch
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.watches import (
     BiasWatch,
@@ -95,6 +98,14 @@ class Judge:
         error, noise = found.calibration_error or 0.0, found.calibration_noise or 0.0
         told = f"probabilities are {error:.4g} off on average, of which {noise:.4g} would be chance; at most {limit:g}"
         return self._judged(Aspect.CALIBRATION, "expected error", error - noise > limit, watch, told, error, limit)
+
+    def fairness(self, found: GroupFairness, watch: FairnessWatch) -> Finding:
+        """A figure between groups: wrong where all of its interval is beyond the limit."""
+        if found.value is None:
+            return self.unknown(Aspect.FAIRNESS, found.subject, found.reason)
+        wrong = found.value.is_beyond(watch.limit, above=not watch.metric.is_ratio)
+        text = told_of_groups(found, watch.limit)
+        return self._judged(Aspect.FAIRNESS, found.subject, wrong, watch, text, found.value.value, watch.limit)
 
     def estimate(self, found: Estimate, watch: EstimateWatch, higher_is_better: bool, reference: float) -> Finding:
         """An estimated metric against that of the reference; where a precondition fails nothing is concluded."""

@@ -23,6 +23,7 @@ from heliostat.monitoring.concept_drift import concept_drift
 from heliostat.monitoring.dle import Dle
 from heliostat.monitoring.drifting import Drift
 from heliostat.monitoring.estimates import Estimate
+from heliostat.monitoring.fairness import GroupFairness, fairness
 from heliostat.monitoring.feedback import Feedback
 from heliostat.monitoring.fragility import Fragility
 from heliostat.monitoring.judging import Judge
@@ -51,6 +52,7 @@ class WindowReport(Model):
     quality: tuple[Quality, ...] = ()
     bias: Bias | None = None
     residuals: Residuals | None = None
+    fairness: tuple[GroupFairness, ...] = Field(default=(), exclude_if=is_empty)
     estimates: tuple[Estimate, ...] = ()
     drift: Drift | None = Field(default=None, exclude_if=is_none)
     prediction_drift: Drift | None = Field(default=None, exclude_if=is_none)
@@ -110,7 +112,8 @@ class Look:
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([column for watch in self.monitor.quality for column in watch.slices] + [*self.features]))
+        slices = [column for watch in self.monitor.quality for column in watch.slices]
+        return tuple(dict.fromkeys([*slices, *(watch.column for watch in self.monitor.fairness), *self.features]))
 
     @property
     def held(self) -> dict[int, Looked]:
@@ -133,6 +136,8 @@ class Look:
             found = bias(self.problem.task, labelled, watch.confidence)
             findings += judge.bias(found, watch)
             report = report.model_copy(update={"bias": found, "residuals": residuals(labelled)})
+        by_group = tuple(fairness(rows, each, self.reference) for each in self.monitor.fairness)
+        findings += [judge.fairness(each, watch) for each, watch in zip(by_group, self.monitor.fairness, strict=True)]
         estimates: list[Estimate] = []
         for estimated in self.monitor.estimate:
             estimate, finding = self._estimate(rows, estimated, judge)
@@ -140,7 +145,12 @@ class Look:
             findings.append(finding)
         findings += [self._changed(rows, drift, judge) for drift in self.monitor.concept_drift]
         return report.model_copy(
-            update={"quality": tuple(measured), "estimates": tuple(estimates), "findings": tuple(findings)}
+            update={
+                "quality": tuple(measured),
+                "fairness": by_group,
+                "estimates": tuple(estimates),
+                "findings": tuple(findings),
+            }
         )
 
     def _quality(self, labelled: Labelled, judge: Judge) -> tuple[list[Quality], list[Finding]]:

@@ -123,7 +123,8 @@ def _held(numbers: NDArray[np.int64], labelled: Flags) -> dict[int, Looked]:
 
 def judged_by_labels(monitor: Monitor) -> Monitor:
     """What is watched, as far as labels alone tell it."""
-    return monitor.model_copy(update={"estimate": (), "concept_drift": ()})
+    fairness = tuple(watch for watch in monitor.fairness if watch.metric.labels_needed)
+    return monitor.model_copy(update={"estimate": (), "concept_drift": (), "fairness": fairness})
 
 
 def told_of(finding: Finding, version: str) -> Finding:

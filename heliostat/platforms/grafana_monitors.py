@@ -8,8 +8,8 @@ from heliostat.platforms.grafana_panels import APPLICATION, lines
 
 
 def panels() -> list[Any]:
-    """Alarms, findings, values beside their limits, and whether anybody looks."""
-    return [_alarms(), _findings(), _values(), _looks()]
+    """Alarms, findings, values beside their limits, fairness by group, and whether anybody looks."""
+    return [_alarms(), _findings(), _values(), _fairness(), _looks()]
 
 
 def _alarms() -> Any:
@@ -27,11 +27,21 @@ def _findings() -> Any:
 
 
 def _values() -> Any:
+    others = f'{APPLICATION}, aspect!~"recency|fairness"'
     asked = {
-        "{{application}} {{aspect}} {{subject}}": f'heliostat_monitor_value{{{APPLICATION}, aspect!="recency"}}',
-        "limit of {{application}} {{aspect}} {{subject}}": f'heliostat_monitor_limit{{{APPLICATION}, aspect!="recency"}}',
+        "{{application}} {{aspect}} {{subject}}": f"heliostat_monitor_value{{{others}}}",
+        "limit of {{application}} {{aspect}} {{subject}}": f"heliostat_monitor_limit{{{others}}}",
     }
     return lines("What was found", "The newest figure of each metric and column, and its limit.", asked)
+
+
+def _fairness() -> Any:
+    asked = {
+        "{{application}} {{subject}}": f'heliostat_monitor_value{{{APPLICATION}, aspect="fairness"}}',
+        "limit of {{application}} {{subject}}": f'heliostat_monitor_limit{{{APPLICATION}, aspect="fairness"}}',
+    }
+    text = "What groups of people are treated differently by, and its limit."
+    return lines("Fairness by group", text, asked)
 
 
 def _looks() -> Any:

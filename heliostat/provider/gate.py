@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from heliostat.spec.fairness import Fairness
+from heliostat.spec.fairness import Fairness, FairnessAtGate
 from heliostat.spec.metrics import canonical
 from heliostat.spec.workload import Gate
 
@@ -64,6 +64,8 @@ class Verdict:
     """One line of figures, whatever it says."""
     unfair: tuple[str, ...] = ()
     """What it may not differ by between groups, and does, each with its figures."""
+    by_group: tuple[FairnessAtGate, ...] = ()
+    """What was measured of groups, whatever it says."""
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -124,9 +126,11 @@ def with_fairness(verdict: Verdict, gate: Gate, candidate: Mapping[str, Any]) ->
     """
     if not gate.fairness:
         return verdict
-    pairs = zip(gate.fairness, candidate.get("fairness", ({},) * len(gate.fairness)), strict=True)
+    measured = candidate.get("fairness", ())
+    pairs = zip(gate.fairness, measured or ({},) * len(gate.fairness), strict=True)
     found = [text for check, told in pairs if (text := _unfair(check, told))]
-    return replace(verdict, unfair=tuple(found))
+    by_group = [FairnessAtGate.of(check, told) for check, told in zip(gate.fairness, measured, strict=False)]
+    return replace(verdict, unfair=tuple(found), by_group=tuple(by_group))
 
 
 def _unfair(check: Fairness, told: Mapping[str, Any]) -> str:
@@ -146,11 +150,16 @@ def _untold(check: Fairness, told: Mapping[str, Any]) -> str:
     groups, one_label = told.get("groups", {}), told.get("oneLabel", {})
     if len(groups) - len(one_label) >= 2:
         return f"nobody is selected at the threshold of {check.threshold:g}"
-    small = ", ".join(f"{group} ({rows} rows)" for group, rows in told.get("leftOut", {}).items()) or "none"
+    small = _cut_list([f"{group} ({rows} rows)" for group, rows in told.get("leftOut", {}).items()]) or "none"
     text = f"of two groups or more with {check.min_rows} test rows there are {len(groups)}; smaller are {small}"
     if one_label:
-        text += f"; all rows of {', '.join(one_label)} have one label"
+        text += f"; all rows of {_cut_list([*one_label])} have one label"
     return f"{text}; {told['missing']} rows have no value" if told.get("missing") else text
+
+
+def _cut_list(names: list[str]) -> str:
+    told = ", ".join(names[:_MOST_ROWS])
+    return f"{told} and {len(names) - _MOST_ROWS:,} more" if len(names) > _MOST_ROWS else told
 
 
 def _share(value: float | None) -> str:

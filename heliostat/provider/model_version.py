@@ -161,13 +161,15 @@ def _refusal(verdict: gate.Verdict, report_uri: str) -> dict[str, str]:
 
 def _note_refusal(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> None:
     """Tell the application's monitor, once for each candidate: a worse one is an alarm."""
-    told = Refusal(at=time.time(), candidate=inputs.model_uri, reasons=verdict.reasons, report=report_uri)
+    said = {"report": report_uri, "by_group": verdict.by_group}
+    told = Refusal(at=time.time(), candidate=inputs.model_uri, reasons=verdict.reasons, **said)
     gate_notes.note(open_store(inputs.store), inputs.application, str(inputs.run_id), told)
 
 
 def _note_acceptance(inputs: ModelVersionInputs, version: RegisteredVersion, verdict: gate.Verdict, report_uri: str) -> None:
     """Keep what the gate said for whoever looks at the application later, once for each candidate."""
-    told = Acceptance(at=time.time(), version=version.uri, summary=verdict.summary, report=report_uri)
+    said = {"report": report_uri, "by_group": verdict.by_group}
+    told = Acceptance(at=time.time(), version=version.uri, summary=verdict.summary, **said)
     gate_notes.note(open_store(inputs.store), inputs.application, str(inputs.run_id), told)
 
 

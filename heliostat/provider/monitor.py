@@ -65,6 +65,11 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
         of_others = given.get("dataset") is None
         wrong = [*mistakes_of(monitor, problem, found.inputs, of_others), *(mistakes_of_others(monitor) if of_others else ())]
         told += [Failure(text_of(("monitor", *each.path)), each.text) for each in wrong]
+        told += [
+            Failure(f"monitor.fairness[{place}].column", f"{watch.column!r} is never logged, so no group is known by it")
+            for place, watch in enumerate(monitor.fairness)
+            if watch.column in found.unlogged
+        ]
         if found.answer is not None and monitor.field not in found.answer:
             there = ", ".join(found.answer)
             told.append(Failure("monitor.field", f"the answer has no field {monitor.field!r}; it has {there}"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from heliostat.spec.base import Model
+from heliostat.spec.base import Model, is_empty, is_none
 
 
 class FairnessMetric(StrEnum):
@@ -67,3 +68,54 @@ class Fairness(Model):
     def passes(self, value: float) -> bool:
         """Whether a model may come to that."""
         return value >= self.limit if self.metric.is_ratio else value <= self.limit
+
+
+def selects_nobody(kind: str) -> str:
+    """What is told where fairness is asked of a task that has no two classes."""
+    return f"the task {kind} selects nobody: fairness by group is of the task binary"
+
+
+class RatesAtGate(Model):
+    """How a candidate treats a group of the test rows."""
+
+    rows: int
+    positives: int | None = Field(default=None, exclude_if=is_none)
+    """Those whose label is 1; None of an earlier release's report."""
+    selection_rate: float | None = None
+    true_positive_rate: float | None = None
+    false_positive_rate: float | None = None
+
+
+class FairnessAtGate(Model):
+    """What one check of a gate came to, as it is kept beside its verdict."""
+
+    column: str
+    metric: FairnessMetric
+    limit: float
+    value: float | None = None
+    groups: dict[str, RatesAtGate] = {}
+    left_out: dict[str, int] = Field(default_factory=dict, exclude_if=is_empty)
+    """Groups of too few rows."""
+    missing: int = 0
+
+    @classmethod
+    def of(cls, check: Fairness, told: Mapping[str, Any], most: int = 100) -> FairnessAtGate:
+        """A check with its part of an evaluation's report; of many groups those with the most rows."""
+        groups = sorted(told.get("groups", {}).items(), key=lambda each: -(each[1].get("rows") or 0))
+        left_out = sorted(told.get("leftOut", {}).items(), key=lambda each: -each[1])
+        return cls(
+            column=check.column, metric=check.metric, limit=check.limit, value=told.get("value"),
+            groups={name: _rates_of(rates) for name, rates in groups[:most]}, left_out=dict(left_out[:most]),
+            missing=told.get("missing", 0),
+        )  # fmt: skip
+
+
+def _rates_of(told: Mapping[str, Any]) -> RatesAtGate:
+    positives = told.get("positives")
+    return RatesAtGate(
+        rows=int(told.get("rows") or 0),
+        positives=int(positives) if positives is not None else None,
+        selection_rate=told.get("selectionRate"),
+        true_positive_rate=told.get("truePositiveRate"),
+        false_positive_rate=told.get("falsePositiveRate"),
+    )

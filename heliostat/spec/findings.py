@@ -19,6 +19,8 @@ class Aspect(StrEnum):
     PREDICTION_BIAS = "prediction-bias"
     """The mean prediction beside the mean label."""
     CALIBRATION = "calibration"
+    FAIRNESS = "fairness"
+    """Of rates between groups of people."""
     ESTIMATE = "estimate"
     """A metric that is estimated without labels."""
     CONCEPT_DRIFT = "concept-drift"

@@ -103,3 +103,5 @@ class Inspection(Model):
     """The fields of the contract's rows, as clients name them; None where there is no contract."""
     personal: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Those of them that are marked as personal, or have parts that are, by all of their names."""
+    unlogged: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Those of the inputs that are never logged."""

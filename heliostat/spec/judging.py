@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from heliostat.spec.fairness import selects_nobody
 from heliostat.spec.mistakes import Path
 from heliostat.spec.problem import Problem, near
 from heliostat.spec.strategies import Strategy
@@ -35,7 +36,7 @@ def gate_mistakes(gate: Gate, problem: Problem | None) -> Iterator[tuple[Path, s
         text = f"the task {problem.task.kind} has no baseline to be better than, and {gate.beat_baseline_by:g} is asked for"
         yield ("beat_baseline_by",), f"{text}: leave it out"
     if gate.fairness and problem.task is not None and problem.task.kind != "binary":
-        text = f"the task {problem.task.kind} selects nobody: fairness by group is of the task binary"
+        text = selects_nobody(problem.task.kind)
         yield from ((("fairness", number), text) for number in range(len(gate.fairness)))
     if judged_by(gate, problem) is None:
         for number in range(len(gate.slices)):

@@ -16,7 +16,8 @@ from typing import Any, Final
 from pydantic import Field
 
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_none
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, is_empty, is_none
+from heliostat.spec.fairness import FairnessAtGate
 from heliostat.spec.ingestion import WatchedSource
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.personal import Privacy
@@ -65,6 +66,8 @@ class Refusal(Model):
     reasons: tuple[str, ...]
     report: str = ""
     """Where the whole report is."""
+    by_group: tuple[FairnessAtGate, ...] = Field(default=(), exclude_if=is_empty)
+    """How it treats groups of people, where the gate asks."""
 
 
 class Acceptance(Model):
@@ -78,6 +81,8 @@ class Acceptance(Model):
     """Its figure beside that of what served and the baseline's."""
     report: str = ""
     """Where the whole report is."""
+    by_group: tuple[FairnessAtGate, ...] = Field(default=(), exclude_if=is_empty)
+    """How it treats groups of people, where the gate asks."""
 
 
 TOP: Final = "monitors/"

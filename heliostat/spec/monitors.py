@@ -8,9 +8,11 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model, is_none
+from heliostat.spec.base import Model, is_empty, is_none
 from heliostat.spec.batch import require_cron
 from heliostat.spec.drift_watches import DriftWatch, PredictionDriftWatch
+from heliostat.spec.fairness import selects_nobody
+from heliostat.spec.fairness_watches import FairnessWatch
 from heliostat.spec.mistakes import Mistake
 from heliostat.spec.notifications import AlarmPolicy, Sink
 from heliostat.spec.problem import Problem
@@ -31,7 +33,8 @@ from heliostat.spec.watches import (
 )
 
 _WATCHES = (
-    "quality", "bias", "drift", "prediction_drift", "estimate", "concept_drift", "skew", "fragility", "feedback", "recency",
+    "quality", "bias", "fairness", "drift", "prediction_drift", "estimate", "concept_drift", "skew", "fragility", "feedback",
+    "recency",
 )  # fmt: skip
 _WITHOUT_NUMBERS = ("embedding", "free", "multilabel")
 """Tasks whose labels are no number a row, as ones that come later have to be."""
@@ -54,6 +57,8 @@ class Monitor(Model):
     """Metrics on labels that came."""
     bias: BiasWatch | None = None
     """The mean prediction beside the mean label."""
+    fairness: tuple[FairnessWatch, ...] = Field(default=(), exclude_if=is_empty)
+    """What groups of people are treated differently by: selection rates at once, other rates on labels that came."""
     drift: DriftWatch | None = None
     """Inputs beside the training data."""
     prediction_drift: PredictionDriftWatch | None = None
@@ -111,6 +116,7 @@ def mistakes_of(
     found = [
         *_metrics(monitor, problem),
         *_estimates(monitor, problem),
+        *_fairness(monitor, problem),
         *_columns(monitor, inputs),
         *_sinks(monitor),
         *_too_few(monitor),
@@ -122,6 +128,7 @@ def mistakes_of(
 
 
 _Told = Iterator[tuple[tuple[str | int, ...], str]]
+_WithLeastRows = QualityWatch | FairnessWatch | EstimateWatch | BiasWatch | DriftWatch | PredictionDriftWatch
 
 ESTIMATED = {
     "binary": ("roc_auc", "accuracy", "precision", "recall", "f1"),
@@ -163,6 +170,17 @@ def _estimates(monitor: Monitor, problem: Problem) -> _Told:
             )
 
 
+def _fairness(monitor: Monitor, problem: Problem) -> _Told:
+    known: set[tuple[str, str]] = set()
+    for place, watch in enumerate(monitor.fairness):
+        if problem.task is not None and problem.task.kind != "binary":
+            yield ("fairness", place), selects_nobody(problem.task.kind)
+        if (watch.column, watch.metric) in known:
+            text = f"{watch.metric} by {watch.column} is watched twice: one alarm cannot be held to two limits; leave one out"
+            yield ("fairness", place), text
+        known.add((watch.column, watch.metric))
+
+
 def _columns(monitor: Monitor, inputs: tuple[str, ...] | None) -> _Told:
     if inputs is None:
         return
@@ -171,6 +189,7 @@ def _columns(monitor: Monitor, inputs: tuple[str, ...] | None) -> _Told:
         for place, watch in enumerate(monitor.quality)
         for number, column in enumerate(watch.slices)
     ]
+    named += [(("fairness", place, "column"), watch.column) for place, watch in enumerate(monitor.fairness)]
     if (feedback := monitor.feedback) is not None:
         named += [(("feedback", "key"), feedback.key)]
         named += [(("feedback", "columns", number), column) for number, column in enumerate(feedback.columns)]
@@ -196,8 +215,9 @@ def _too_few(monitor: Monitor) -> _Told:
     if not isinstance(windows, CountWindows):
         return
     singles = (("bias", monitor.bias), ("drift", monitor.drift), ("predictionDrift", monitor.prediction_drift))
-    watched: list[tuple[tuple[str | int, ...], QualityWatch | EstimateWatch | BiasWatch | DriftWatch | PredictionDriftWatch]]
+    watched: list[tuple[tuple[str | int, ...], _WithLeastRows]]
     watched = [(("quality", place), watch) for place, watch in enumerate(monitor.quality)]
+    watched += [(("fairness", place), watch) for place, watch in enumerate(monitor.fairness)]
     watched += [(("estimate", place), watch) for place, watch in enumerate(monitor.estimate)]
     watched += [((name,), watch) for name, watch in singles if watch is not None]
     for path, watch in watched:

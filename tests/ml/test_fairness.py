@@ -39,7 +39,7 @@ def test_each_metric_is_what_is_reckoned_by_hand(metric, value):
     [found] = fairness.measured(TABLE, LABELS, SCORES, [check(metric)])
     assert found["value"] == pytest.approx(value)
     assert found["groups"]["a"] == pytest.approx(
-        {"rows": 10, "selectionRate": 0.5, "truePositiveRate": 0.8, "falsePositiveRate": 0.2}
+        {"rows": 10, "positives": 5, "selectionRate": 0.5, "truePositiveRate": 0.8, "falsePositiveRate": 0.2}
     )
     assert found["leftOut"] == {"c": 1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import binom
 
 from heliostat.monitoring.alarms import Alarms, Event, advance
 from heliostat.monitoring.bias import bias
+from heliostat.monitoring.fairness import fairness
 from heliostat.monitoring.join import Join
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.labels import labels_in
@@ -19,8 +22,9 @@ from heliostat.monitoring.logged import Reading, read
 from heliostat.monitoring.looking import Look
 from heliostat.monitoring.quality import quality
 from heliostat.monitoring.retraining import Known, decide
-from heliostat.monitoring.sampling import Sample
+from heliostat.monitoring.sampling import Labelled, Sample
 from heliostat.monitoring.windows import assign, micros, numbers_of, window
+from heliostat.spec.fairness_watches import FairnessWatch
 from heliostat.spec.findings import Aspect, State
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import AlarmPolicy
@@ -71,6 +75,7 @@ def flights():
             "version": ["1"] * len(label),
             "prediction_late": model.predict_proba(features)[:, 1],
             "input_origin": table["origin"],
+            "input_carrier": table["carrier"],
         }
     )
     return frame, label, early & ~fitted, ~early
@@ -175,3 +180,62 @@ def wrong(labelled, reference):
     found = judge.quality(quality(PROBLEM, labelled, alone), alone, True, quality(PROBLEM, reference, alone))
     found += judge.bias(bias(PROBLEM.task, labelled, 0.95), MONITOR.bias)
     return {(finding.aspect, finding.subject) for finding in found if finding.state is State.BREACH}
+
+
+BY_CARRIER = FairnessWatch(column="carrier", at_most=0.15)
+BY_ORIGIN = FairnessWatch(column="origin", at_most=0.2)
+
+
+def groups_of(flights, chosen):
+    """Rows of the log with what is watched of groups: what was late is called so of one carrier oftener than of another."""
+    frame, label, *_ = flights
+    part = frame.filter(pa.array(chosen))
+    columns = {name: part[f"input_{name}"].combine_chunks() for name in ("origin", "carrier")}
+    scores, requests = part["prediction_late"].to_numpy(), np.arange(part.num_rows, dtype=np.uint64)
+    return Labelled(label[chosen], scores, requests, columns)
+
+
+def judged_fairness(rows, watch):
+    return Judge("flights", "", NOW).fairness(fairness(rows, watch), watch)
+
+
+@pytest.fixture(scope="module")
+def month(flights):
+    return numbers_of(micros(flights[0]["time"])[0], EVERY)
+
+
+@pytest.mark.parametrize("number", MONTHS)
+def test_carriers_whose_late_flights_are_told_less_often_are_an_alarm_and_airports_are_none(flights, month, number):
+    rows = groups_of(flights, month == number)
+    finding = judged_fairness(rows, BY_CARRIER)
+    assert finding.state is State.BREACH and finding.value > 0.18
+    assert re.search(r"surest to differ are EV \(\d\d\.\d%\) and \w\w \(0\.0%\) in (true|false) positives", finding.text)
+    assert "too small to be compared: " in finding.text and "VX (" in finding.text
+    assert judged_fairness(rows, BY_ORIGIN).state is State.OK
+
+
+def test_ten_months_at_once_are_as_silent_as_one_and_so_is_a_tiny_carrier(flights, month):
+    later = groups_of(flights, month >= MARCH)
+    found = judged_fairness(later, BY_ORIGIN)
+    assert found.state is State.OK and found.value < 0.2
+    carriers = np.array(later.columns["carrier"])
+    few = np.isin(carriers, ("DL", "UA"))
+    far = np.flatnonzero(carriers == "EV")
+    few[far[:: len(far) // 40][:40]] = True  # of the carrier that is far away there are forty flights
+    for least, text in ((500, "too small to be compared: EV (40 rows)"), (1, "EV (")):
+        finding = judged_fairness(later.part(few), BY_CARRIER.model_copy(update={"min_rows": least}))
+        assert finding.state is State.OK and text in finding.text
+    assert finding.value > BY_CARRIER.limit, "it is beyond the limit, and may be so by chance"
+    assert judged_fairness(later.part(few | (carriers == "EV")), BY_CARRIER).state is State.BREACH
+
+
+def test_the_same_flights_in_groups_at_random_alarm_no_oftener_than_is_declared(flights, month):
+    """Groups that mean nothing, held to no difference at all: however many there are, chance is no alarm."""
+    rows = groups_of(flights, month == MARCH)
+    asked = BY_CARRIER.model_copy(update={"at_most": 0.0, "min_rows": 20})
+    for count in (3, 30, 300):
+        wrong = 0
+        for seed in range(20):
+            names = pa.array(np.random.default_rng((count, seed)).integers(0, count, len(rows)).astype(str))
+            wrong += judged_fairness(replace(rows, columns={"carrier": names}), asked).state is State.BREACH
+        assert wrong <= binom.ppf(0.999, 20, 0.05)

@@ -140,17 +140,19 @@ async def test_a_preview_says_who_is_told(world: World) -> None:
 
 async def test_every_mistake_is_told_before_anything_starts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def inspected(*_: Any) -> Inspection:
-        return Inspection(answer={"late": True}, inputs=("carrier", "origin"))
+        return Inspection(answer={"late": True}, inputs=("carrier", "origin", "sex"), unlogged=("sex",))
 
     monkeypatch.setattr("heliostat.provider.inspecting.inspect", inspected)
     wrong = {"drift": {"columns": ["carier"], "limits": {"orgin": {"distance": "psi", "least": 0.2}}},
-             "quality": [{"metric": "accurracy", "limit": 0.5, "slices": ["dest"]}]}  # fmt: skip
+             "quality": [{"metric": "accurracy", "limit": 0.5, "slices": ["dest"]}],
+             "fairness": [{"column": column, "atMost": 0.1} for column in ("carrier", "sex", "age")]}  # fmt: skip
     given = inputs(world, monitor=wrong).model_dump(mode="json", by_alias=True)
     told = {each.path: each.reason for each in await HANDLER.mistakes(given)}
     assert set(told) == {
         "monitor.drift.columns[0]", "monitor.drift.limits.orgin", "monitor.quality[0].metric", "monitor.quality[0].slices[0]",
-        "monitor.field",
+        "monitor.field", "monitor.fairness[1].column", "monitor.fairness[2].column",
     }  # fmt: skip
+    assert "'sex' is never logged" in told["monitor.fairness[1].column"]
     assert told["monitor.field"] == "the answer has no field 'late_probability'; it has late"
     right = inputs(world, monitor={"field": "late"}).model_dump(mode="json", by_alias=True)
     assert await HANDLER.mistakes(right) == []

@@ -43,6 +43,10 @@ def report(workload: str, file: str | None, simulated: bool, stack: str | None, 
             "rollouts": [
                 dict(zip(("number", "at", "what", "ended", "figures"), each, strict=True)) for each in found.rollouts
             ],
+            "fairnessAtGate": [
+                {"what": each.what, "at": each.when, "checks": [check.model_dump(mode="json") for check in each.checks]}
+                for each in found.judged
+            ],
             "people": [dict(zip(("at", "by", "what", "of"), each, strict=True)) for each in found.people],
         }
         say.out(json.dumps(told, indent=2, ensure_ascii=False))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from heliostat.cli.operators import monitors
+from heliostat.cli.reports.fairness import Judged
 from heliostat.cli.rollouts import ledger
 from heliostat.cli.rollouts.messages import moment
 from heliostat.controller.audit import newest
@@ -56,6 +57,8 @@ class Gathered:
     """When, who, what, of what and why: what people said to rollouts; the newest first."""
     trainings: tuple[tuple[str, str, str], ...] = ()
     """When, what, why; the newest first."""
+    judged: tuple[Judged, ...] = ()
+    """How candidates treat groups of people, by the gate; the newest first."""
 
 
 def gathered(store: ObjectStore, name: str) -> Gathered:
@@ -81,6 +84,7 @@ def gathered(store: ObjectStore, name: str) -> Gathered:
         serves=_serves(entries[0]) if entries else "",
         people=_people(store, name),
         trainings=_trainings(store, name, state),
+        judged=_judged(store, name),
     )
 
 
@@ -179,3 +183,11 @@ def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tupl
     for acceptance in gate_notes.accepted(store, name):
         found.append((datetime.fromtimestamp(acceptance.at, UTC), f"{acceptance.version} accepted", acceptance.summary))
     return tuple((f"{at:%Y-%m-%d %H:%M}", what, why) for at, what, why in sorted(found, reverse=True))
+
+
+def _judged(store: ObjectStore, name: str) -> tuple[Judged, ...]:
+    """What the gate measured of groups, where it asks."""
+    notes = [(each.at, f"{each.candidate} refused", each.by_group) for each in gate_notes.refused(store, name)]
+    notes += [(each.at, f"{each.version} accepted", each.by_group) for each in gate_notes.accepted(store, name)]
+    newest = sorted(notes, key=lambda each: -each[0])
+    return tuple(Judged(what, f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}", checks) for at, what, checks in newest if checks)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 import heliostat
 from heliostat.cli.operators import monitors
 from heliostat.cli.reports.charts import Point, chart
+from heliostat.cli.reports.fairness import section
 from heliostat.cli.reports.gathering import Gathered
 from heliostat.cli.rollouts import drawing
 from heliostat.monitoring.looking import WindowReport
@@ -42,6 +43,7 @@ def page(found: Gathered, now: datetime) -> str:
         alarms=[_alarm(alarm) for alarm in alarms],
         charts=[(title, Markup(chart(points, title))) for title, points in _charted(found.windows)],  # noqa: S704 - our drawing
         residuals=_residuals(found.windows),
+        fairness=section(found.windows, found.judged),
         findings=[_finding(each) for each in monitors.ordered(state) if "[" not in each.subject or each.state is State.BREACH],
         slices=sum("[" in each.subject and each.state is not State.BREACH for each in state.findings.values()),
         others=[(version, *_finding(each)) for version, each in monitors.of_others(state)],

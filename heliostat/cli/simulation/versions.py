@@ -17,8 +17,9 @@ from heliostat.jobs.evaluate import measured
 from heliostat.ml import datasets, pyfunc
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point
 from heliostat.ml.predictions import parts_of
+from heliostat.ml.tasks import fairness
 from heliostat.ml.tasks.evaluation import Evaluation
-from heliostat.provider.gate import Measurements, Verdict, judge
+from heliostat.provider.gate import Measurements, Verdict, judge, with_fairness
 from heliostat.serving.answering import Answering
 from heliostat.serving.golden import GoldenFailures, passed
 from heliostat.spec.addresses import StoreAddress
@@ -104,10 +105,16 @@ def verdict(asked: Declared, candidate: Version, serving: Version, store: StoreA
     evaluation = Evaluation(problem, table, label)
     columns = columns_of(table.drop_columns([label]))
 
+    by_group: dict[str, Any] = {}
+
     def figures(name: str, predictor: Any) -> Measurements | None:
         if predictor is None:
             return None
-        found = measured(evaluation, gate, gate.metric, predictor.predict(columns))
+        predictions = predictor.predict(columns)
+        found = measured(evaluation, gate, gate.metric, predictions)
+        if gate.fairness and predictor is ours:
+            told = fairness.measured(table, evaluation.truth.labels, evaluation.checked(predictions), gate.fairness)
+            by_group["fairness"] = told
         slices = {
             column: {value: float(entry["value"]) for value, entry in values.items()}
             for column, values in found["slices"].items()
@@ -119,4 +126,5 @@ def verdict(asked: Declared, candidate: Version, serving: Version, store: StoreA
     found = figures(f"version {candidate.number}", ours)
     assert found is not None  # noqa: S101 - a training hands a model back
     better = problem.higher_is_better(gate.metric or "")
-    return judge(gate, better, found, figures("the baseline", baseline), figures(f"version {serving.number}", theirs))
+    told = judge(gate, better, found, figures("the baseline", baseline), figures(f"version {serving.number}", theirs))
+    return with_fairness(told, gate, by_group)

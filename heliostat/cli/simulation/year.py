@@ -236,11 +236,12 @@ class Simulation:
         self._rollouts.run_to(judged)
         at = judged.timestamp()
         if verdict.accepted:
-            told = Acceptance(at=at, version=f"models:/{self._asked.name}/{candidate.number}", summary=verdict.summary)
+            version = f"models:/{self._asked.name}/{candidate.number}"
+            told = Acceptance(at=at, version=version, summary=verdict.summary, by_group=verdict.by_group)
             gate_notes.note(self._store, self._asked.name, cut.name_of(month), told)
             self._roll_out(candidate)
             return f"proposed: {reasons}; accepted as version {candidate.number}: {verdict.summary}"
-        refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons)
+        refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons, by_group=verdict.by_group)
         gate_notes.note(self._store, self._asked.name, cut.name_of(month), refusal)
         return f"proposed: {reasons}; refused: {'; '.join(verdict.reasons)}"
 

@@ -138,6 +138,7 @@ def _inputs(asked: Looking) -> tuple[str, ...]:
     if monitor.skew is not None or monitor.fragility is not None:
         return asked.answering.inputs
     found = [*(reference.inputs.columns if reference.inputs is not None else ()), *reference.labelled.columns]
+    found += [watch.column for watch in monitor.fairness]
     if (feedback := monitor.feedback) is not None:
         found += [feedback.key, *feedback.columns, *filter(None, [feedback.holdout])]
     return tuple(name for name in dict.fromkeys(found) if name in asked.answering.inputs)

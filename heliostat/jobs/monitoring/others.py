@@ -40,7 +40,7 @@ class Others:
 def others_of(asked: Looking, log: Joined, state: MonitorState, first: datetime) -> Others:
     """Look at the windows of other versions; `first`: the first moment of what was read."""
     monitor = asked.specification.monitor
-    if not (monitor.quality or monitor.bias):
+    if not (monitor.quality or monitor.bias or judged_by_labels(monitor).fairness):
         return Others({})
     versions: dict[str, OtherVersion] = {}
     reports: list[tuple[str, WindowReport]] = []

@@ -266,10 +266,11 @@ def _of_test(
 
 
 def _named_columns(specification: MonitorSpecification) -> tuple[str, ...]:
-    """The columns that slices are by, and that a ranking groups by."""
+    """The columns that slices and groups of people are by, and that a ranking groups by."""
     task = specification.problem.task
     slices = [column for watch in specification.monitor.quality for column in watch.slices]
-    return (*slices, *(task.columns_needed if task is not None else ()))
+    groups = [watch.column for watch in specification.monitor.fairness]
+    return (*slices, *groups, *(task.columns_needed if task is not None else ()))
 
 
 def _kept_columns(specification: MonitorSpecification, inputs: tuple[str, ...], personal: PersonalInputs) -> tuple[str, ...]:

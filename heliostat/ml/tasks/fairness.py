@@ -11,15 +11,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from heliostat.ml.extras import require
-from heliostat.ml.tasks.evaluation import has_two_classes, rows_by_value
+from heliostat.ml.tasks.evaluation import has_two_classes, require_column
 from heliostat.spec.fairness import Fairness
 from heliostat.systems.errors import PermanentError
 
 _OF_LABEL: Final = {"truePositiveRate": 1.0, "falsePositiveRate": 0.0}
 """The label whose rows a rate is a share of."""
 
-Groups = Mapping[str, NDArray[np.bool_]]
-"""Which rows are of each."""
+Groups = Mapping[str, NDArray[np.intp]]
+"""The numbers of the rows of each."""
 
 
 def measured(
@@ -43,15 +43,11 @@ def measured(
 
 
 def _measured(table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64], check: Fairness) -> dict[str, Any]:
-    groups: dict[str, NDArray[np.bool_]] = {}
-    small: dict[str, int] = {}
-    for group, rows in rows_by_value(table, check.column):
-        if (count := int(rows.sum())) < check.min_rows:
-            small[group] = count
-        else:
-            groups[group] = rows
+    every = _by_value(table, check.column)
+    groups = {group: rows for group, rows in every.items() if len(rows) >= check.min_rows}
+    small = {group: len(rows) for group, rows in every.items() if group not in groups}
     needed = set(check.metric.labels_needed)
-    one_label = {group: int(rows.sum()) for group, rows in groups.items() if not needed <= {*labels[rows].tolist()}}
+    one_label = {group: len(rows) for group, rows in groups.items() if not needed <= {*labels[rows].tolist()}}
     told = {
         "column": check.column, "metric": check.metric.value, "limit": check.limit, "threshold": check.threshold,
         "leftOut": small, "oneLabel": one_label, "missing": int(table[check.column].null_count),
@@ -83,8 +79,11 @@ def _rates(labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) 
     frame = MetricFrame(metrics=rates, y_true=labels[rows], y_pred=selected[rows], sensitive_features=names)
     return {
         str(group): {
-            rate: _finite(value) if rate not in _OF_LABEL or (labels[groups[group]] == _OF_LABEL[rate]).any() else None
-            for rate, value in row.items()
+            "positives": int(labels[groups[group]].sum()),
+            **{
+                rate: _finite(value) if rate not in _OF_LABEL or (labels[groups[group]] == _OF_LABEL[rate]).any() else None
+                for rate, value in row.items()
+            },
         }
         for group, row in frame.by_group.to_dict(orient="index").items()
     }
@@ -92,9 +91,19 @@ def _rates(labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) 
 
 def _rows(groups: Groups) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """The rows of all groups, and of which each is."""
-    places = {group: np.flatnonzero(rows) for group, rows in groups.items()}
-    names = [np.full(len(found), group, dtype=object) for group, found in places.items()]
-    return np.concatenate(list(places.values())), np.concatenate(names)
+    names = [np.full(len(rows), group, dtype=object) for group, rows in groups.items()]
+    return np.concatenate(list(groups.values())), np.concatenate(names)
+
+
+def _by_value(table: pa.Table, column: str) -> Groups:
+    """The rows of each value of a column as text: in one pass, however many values there are."""
+    require_column(table, column)
+    encoded = table[column].cast(pa.string()).combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
+    values = encoded.dictionary.to_pylist()
+    return {str(value): order[starts[code] : starts[code + 1]] for code, value in enumerate(values)}
 
 
 def _finite(value: float) -> float | None:
