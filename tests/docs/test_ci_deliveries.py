@@ -79,6 +79,12 @@ def test_nobody_is_asked_for_production_before_staging_is_through_and_a_later_jo
         assert job(name, "production")["environment"] == "production"
 
 
+def test_on_gitea_a_job_that_is_passed_over_is_in_no_group_with_one_that_is_not():
+    for title, event in (("staging", "push"), ("production", "workflow_dispatch")):
+        group = job("gitea.yml", title)["concurrency"]["group"]
+        assert group == f"heliostat-{title}-${{{{ github.event_name == '{event}' && 'all' || github.run_id }}}}"
+
+
 def test_on_gitea_what_somebody_started_goes_on_once_staging_is_through_where_they_want_it_to():
     looks, applies = job("gitea.yml", "ready"), job("gitea.yml", "production")
     assert applies["needs"] == "ready" and applies["if"].endswith(" && needs.ready.outputs.through == 'true'")
