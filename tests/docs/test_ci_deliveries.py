@@ -165,7 +165,8 @@ def test_a_merge_request_that_is_closed_has_its_environment_taken_down_though_it
 
 @pytest.mark.parametrize("name", WITH_ACTIONS)
 def test_of_two_merges_that_come_at_once_staging_takes_one_after_the_other(name: str):
-    assert job(name, "staging")["concurrency"] == {"group": "heliostat-staging", "cancel-in-progress": False}
+    found = job(name, "staging")["concurrency"]
+    assert found["group"].startswith("heliostat-staging") and found["cancel-in-progress"] is False
 
 
 @pytest.mark.parametrize("name", EVERY)
