@@ -35,7 +35,7 @@ test-kubernetes: setup ## Run the tests on a real Kubernetes: one that HELIOSTAT
 
 test-forge: setup ## Play the story of a branch on a real Gitea, with act as its CI system; both are built of their Go modules
 	@scripts/forge_tools || echo "test-forge: without these tools its tests are skipped" >&2
-	@.venv/bin/python -m pytest --forge -n 0 -rs tests/gitops/test_real_forge.py tests/gitops/test_real_comments.py
+	@.venv/bin/python -m pytest --forge -n 0 -rs tests/gitops/test_real_forge.py tests/gitops/test_real_comments.py tests/gitops/test_real_resuming.py
 
 lint: setup ## Lint and check types and architecture only
 	@scripts/lint

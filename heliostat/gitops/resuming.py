@@ -14,7 +14,7 @@ MOST_ATTEMPTS: Final = 10
 
 @dataclass(frozen=True)
 class Resumption:
-    """What is to be done about the last push that got as far as the gate."""
+    """What is to be done about the last run that got as far as the gate."""
 
     gate: Gate | None
     """What is to be begun again; None: nothing."""
@@ -39,4 +39,4 @@ def resumption(gates: Iterable[Gate], name: str) -> Resumption:
             tried = f"{name} of {gate.commit[:12]} was begun {gate.attempts} times"
             return Resumption(None, f"{tried}, and is not begun again: see why it fails, {gate.url}")
         return Resumption(gate, f"{name} of {gate.commit[:12]} is begun again: {gate.url}")
-    return Resumption(None, f"no push has got to {name}")
+    return Resumption(None, f"no run waits at {name}")

@@ -17,8 +17,8 @@ from heliostat.pulumi_proto import status_pb2
 from heliostat.systems import processes
 from heliostat.systems.errors import GoesOnError, NoAccessError
 
-GOES_ON = "heliostat-goes-on-bin"
-"""What the engine knows it by: a JSON object of texts."""
+GOES_ON, TOLD = "heliostat-goes-on-bin", "told"
+"""What the engine knows it by: a JSON object of texts, which has the message, too."""
 _TYPE_URL = "type.googleapis.com/"
 _LOG_LIMIT = 4 * 1024 * 1024
 
@@ -60,9 +60,18 @@ def status_of(error: BaseException) -> grpc.StatusCode:
     return grpc.StatusCode.UNAVAILABLE if isinstance(error, RetryableError) else grpc.StatusCode.UNKNOWN
 
 
-def metadata_of(error: BaseException) -> Sequence[tuple[str, bytes]]:
+def metadata_of(error: BaseException, message: str) -> Sequence[tuple[str, bytes]]:
     """The trailing metadata by which our own engine tells what goes on from what failed."""
-    return ((GOES_ON, json.dumps(dict(error.details)).encode()),) if isinstance(error, GoesOnError) else ()
+    if not isinstance(error, GoesOnError):
+        return ()
+    return ((GOES_ON, json.dumps({**error.details, TOLD: message}).encode()),)
+
+
+def for_any_engine(error: BaseException, message: str) -> str:
+    """The message of an error, as it is read where an engine takes what goes on for a failure."""
+    if not isinstance(error, GoesOnError):
+        return message
+    return f"{message}. Nothing has failed, though this update ends as if: the same once more, later, does the rest"
 
 
 def details(code: int, message: str, failed: pb.ErrorResourceInitFailed) -> Sequence[tuple[str, bytes]]:

@@ -196,7 +196,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except Exception as error:
             message = self._message(error, reports, request.urn)
             await self._reporter.flush()
-            await context.abort(failures.status_of(error), message, failures.metadata_of(error))
+            text = failures.for_any_engine(error, message)
+            await context.abort(failures.status_of(error), text, failures.metadata_of(error, message))
         finally:
             await self._reporter.flush()
 

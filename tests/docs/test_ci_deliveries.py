@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +68,47 @@ def test_nobody_is_asked_for_production_before_staging_is_through_and_a_later_jo
     if name == "gitlab.yml":
         stages = read(name)["stages"]
         assert stages.index("staging") < stages.index(job(name, "ready")["stage"]) < stages.index("production")
-        assert "allow_failure" not in job(name, "ready"), "production could be started over it"
+        assert job(name, "ready")["allow_failure"] == {"exit_codes": [75]}, "a warning, and of that alone"
+        (rule,) = job(name, "production")["rules"]
+        assert rule["when"] == "manual" and "allow_failure" not in {**rule, **job(name, "production")}, (
+            "the pipeline is blocked"
+        )
     else:
         assert "ready" in job(name, "production")["needs"]
         assert job(name, "production")["if"] == "needs.ready.outputs.through == 'true'"
         assert job(name, "production")["environment"] == "production"
+
+
+def test_on_gitea_a_job_that_is_passed_over_is_in_no_group_with_one_that_is_not():
+    for title, event in (("staging", "push"), ("production", "workflow_dispatch")):
+        group = job("gitea.yml", title)["concurrency"]["group"]
+        assert group == f"heliostat-{title}-${{{{ github.event_name == '{event}' && 'all' || github.run_id }}}}"
+
+
+def test_on_gitea_what_somebody_started_goes_on_once_staging_is_through_where_they_want_it_to():
+    looks, applies = job("gitea.yml", "ready"), job("gitea.yml", "production")
+    assert applies["needs"] == "ready" and applies["if"].endswith(" && needs.ready.outputs.through == 'true'")
+    assert looks["if"] == "github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'"
+    assert job("gitea.yml", "resume")["if"] == "github.event_name == 'schedule'"
+    assert ran("gitea.yml", "resume") == [".venv/bin/heliostat ci resume ready --before production --after staging"]
+
+
+@pytest.mark.parametrize(
+    ("code", "waits", "is_through", "ends"), [(0, "true", True, 0), (0, "false", True, 0), (75, "true", False, 0),
+                                             (75, "false", False, 75), (75, "", False, 75), (1, "true", False, 1)]
+)  # fmt: skip
+def test_the_job_that_looks_on_gitea_lets_production_begin_only_where_staging_is_through(
+    tmp_path: Path, code: int, waits: str, is_through: bool, ends: int
+):
+    (script,) = [step["run"] for step in job("gitea.yml", "ready")["steps"] if step.get("id") == "look"]
+    command = tmp_path / ".venv" / "bin" / "heliostat"
+    command.parent.mkdir(parents=True)
+    command.write_text(f"#!/bin/sh\nexit {code}\n")
+    command.chmod(0o755)
+    environment = {**os.environ, "WAIT": waits, "GITHUB_OUTPUT": str(tmp_path / "output")}
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    told = (tmp_path / "output").read_text() if (tmp_path / "output").exists() else ""
+    assert (done.returncode, told == "through=true\n") == (ends, is_through)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -127,7 +165,8 @@ def test_a_merge_request_that_is_closed_has_its_environment_taken_down_though_it
 
 @pytest.mark.parametrize("name", WITH_ACTIONS)
 def test_of_two_merges_that_come_at_once_staging_takes_one_after_the_other(name: str):
-    assert job(name, "staging")["concurrency"] == {"group": "heliostat-staging", "cancel-in-progress": False}
+    found = job(name, "staging")["concurrency"]
+    assert found["group"].startswith("heliostat-staging") and found["cancel-in-progress"] is False
 
 
 @pytest.mark.parametrize("name", EVERY)

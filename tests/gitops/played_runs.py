@@ -36,7 +36,8 @@ class PlayedRuns:
     def answer(self, kind: str, method: str, path: str, said: dict[str, Any]) -> Any:
         """What the forge answers; None of a path that is not of runs."""
         parts = path.split("/")
-        return self._github(method, parts, said) if kind == "github" else self._gitlab(method, parts, said)
+        how = {"github": self._github, "gitlab": self._gitlab, "gitea": self._gitea}
+        return how[kind](method, parts, said)
 
     def _github(self, method: str, parts: list[str], said: dict[str, Any]) -> Any:
         match method, parts:
@@ -70,6 +71,18 @@ class PlayedRuns:
                 now = [{"id": run.number(name), "name": name, "status": _OF_GITLAB[how]} for name, how in run.jobs.items()]
                 return [*now, *before]
             case "POST", ["jobs", number, "retry"]:
+                self._begin_again(int(number))
+                return {"id": int(number) + 10}
+        return None
+
+    def _gitea(self, method: str, parts: list[str], said: dict[str, Any]) -> Any:
+        match method, parts:
+            case "GET", ["actions", "runs"]:
+                assert said["event"] == "workflow_dispatch"
+                return {"workflow_runs": [self._run(each) for each in self._last(said["branch"])]}
+            case "GET", ["actions", "runs", number, "jobs"]:
+                return self._github(method, parts, {"filter": "latest"})
+            case "POST", ["actions", "runs", _, "jobs", number, "rerun"]:
                 self._begin_again(int(number))
                 return {"id": int(number) + 10}
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from played_forges import PlayedForge
 from played_runs import CANCELLED, FAILED, GOES_ON, PASSED, SKIPPED, PlayedRun
@@ -13,6 +14,7 @@ from heliostat.cli.exits import NotYetError
 from heliostat.gitops.resuming import MOST_ATTEMPTS, Resumption, resumption
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Gate, Standing
+from heliostat.systems.forges.gitea import Gitea
 
 OLD, NEW = "e" * 40, "f" * 40
 
@@ -77,7 +79,7 @@ def test_what_fails_again_and_again_is_left_to_people(played: PlayedForge):
 
 
 def test_no_run_has_got_so_far(played: PlayedForge):
-    assert resumed(played).told == "no push has got to ready"
+    assert resumed(played).told == "no run waits at ready"
 
 
 def test_no_more_runs_are_asked_for_than_it_takes():
@@ -95,9 +97,31 @@ def test_a_token_that_may_not_is_told_what_it_needs(played: PlayedForge):
         resumed(played)
 
 
-def test_gitea_has_nothing_that_waits_behind_an_approval():
-    with pytest.raises(PermanentError, match="start it by hand"):
-        PlayedForge("gitea").forge.gates("main", "ready", "production")
+def test_on_gitea_what_somebody_started_and_is_to_wait_goes_on_once():
+    played = PlayedForge("gitea")
+    ran(played, PASSED, PASSED, commit=OLD)
+    run = ran(played, PASSED, SKIPPED)
+    assert "is begun again: https://forge/runs/2" in resumed(played).told
+    assert (played.repository.runs.begun, run.attempts) == (["ready"], 2)
+    assert "is looking" in resumed(played).told
+    run.jobs |= {"ready": PASSED, "production": PASSED}
+    assert "is through" in resumed(played).told and played.repository.runs.begun == ["ready"]
+
+
+def test_on_gitea_nothing_goes_on_that_failed_nor_what_was_started_before_it():
+    played = PlayedForge("gitea")
+    ran(played, PASSED, SKIPPED, commit=OLD)
+    ran(played, FAILED)
+    assert resumed(played) == Resumption(None, "no run waits at ready")
+    assert played.repository.runs.begun == []
+
+
+def test_a_forge_that_begins_no_job_again_says_so():
+    forge = Gitea("https://forge", "acme/models", "t", transport=httpx.MockTransport(lambda asked: httpx.Response(404)))
+    gate = Gate("7/jobs/70", NEW, "https://forge/runs/7", Standing.CLOSED)
+    for asked in (lambda: next(forge.gates("main", "ready", "production")), lambda: forge.begin_again(gate)):
+        with pytest.raises(PermanentError, match=r"from 1\.26 on\. Start it by hand"):
+            asked()
 
 
 class Clock:

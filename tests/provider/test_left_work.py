@@ -202,9 +202,11 @@ def test_what_is_no_number_of_seconds_is_refused_with_an_example(said):
 
 def test_engines_tell_it_from_a_failure_and_none_takes_the_state_for_unknown():
     error = GoesOnError("it goes on", {"job": "j-1"})
-    [(key, packed)] = failures.metadata_of(error)
+    [(key, packed)] = failures.metadata_of(error, "it goes on")
     assert key == plugins.GOES_ON
-    assert plugins._texts(packed) == {"job": "j-1"}
+    assert plugins._texts(packed) == {"job": "j-1", plugins.TOLD: "it goes on"}
+    assert failures.for_any_engine(error, "it goes on").startswith("it goes on. Nothing has failed")
+    assert failures.for_any_engine(RetryableError("later"), "later") == "later"
     assert failures.status_of(error) is grpc.StatusCode.ABORTED
-    assert failures.metadata_of(RetryableError("later")) == ()
+    assert failures.metadata_of(RetryableError("later"), "later") == ()
     assert failures.status_of(RetryableError("later")) is grpc.StatusCode.UNAVAILABLE

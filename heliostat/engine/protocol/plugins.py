@@ -30,6 +30,8 @@ DEATH_NOTICE_S = 2.0
 """How long a broken connection may be ahead of the news that its process died."""
 GOES_ON = "heliostat-goes-on-bin"
 """Trailing metadata of a call that began what goes on without it: a JSON object of texts, for whoever looks for it."""
+TOLD = "told"
+"""In that object: the message for those who tell what goes on from what failed."""
 
 LineSink = Callable[[str], None]
 
@@ -199,7 +201,8 @@ def explained(error: grpc.aio.AioRpcError) -> ProviderError:
     metadata: Any = error.trailing_metadata() or ()
     packed = next((value for key, value in metadata if key == "grpc-status-details-bin"), None)
     if (going := next((value for key, value in metadata if key == GOES_ON), None)) is not None:
-        return GoesOn(message, _texts(going))
+        details = _texts(going)
+        return GoesOn(details.pop(TOLD, message), details)
     if error.code() == grpc.StatusCode.UNIMPLEMENTED:
         return Unimplemented(message)
     if error.code() == grpc.StatusCode.UNAUTHENTICATED:

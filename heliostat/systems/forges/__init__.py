@@ -51,7 +51,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Gate:
-    """A job of a push's run that others wait behind."""
+    """A job of a run that others wait behind: a push's, or where a forge has no approvals what somebody started by hand."""
 
     job: str
     """By which the forge knows it; empty where the run has not got to it."""
@@ -102,10 +102,10 @@ class Forge(Protocol):
         """The texts of the pull requests of a branch of this repository that somebody closed unmerged."""
 
     def gates(self, branch: str, name: str, behind: str) -> Iterator[Gate]:
-        """The jobs `name` in the last runs for pushes to a branch, the latest first; each lets the job `behind` begin.
+        """The jobs `name` in the last runs of a branch, the latest first; each lets the job `behind` begin.
 
         Raises:
-            PermanentError: this forge has none, too.
+            PermanentError: this forge tells nothing of its runs, too.
         """
 
     def begin_again(self, gate: Gate) -> None:

@@ -11,8 +11,8 @@ import httpx
 
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Comment, Gate, PullRequest
-from heliostat.systems.forges.like_github import LikeGitHub, comment_of
-from heliostat.systems.forges.rest import RestClient
+from heliostat.systems.forges.like_github import LikeGitHub, comment_of, standing_of
+from heliostat.systems.forges.rest import MOST_RUNS, RestClient
 
 
 class Gitea(LikeGitHub):
@@ -60,12 +60,31 @@ class Gitea(LikeGitHub):
         ]
 
     def gates(self, branch: str, name: str, behind: str) -> Iterator[Gate]:  # noqa: D102
-        raise PermanentError(
-            "Gitea and Forgejo have no approvals that a job waits behind, so no job is begun again: start it by hand"
-        )
+        # These forges have no approvals: what somebody has started by hand is what may go on. A job that failed is left to
+        # people, and so is what was started before it.
+        runs = f"{self._repository}/actions/runs"
+        last: dict[str, str | int] = {"branch": branch, "event": "workflow_dispatch", "limit": MOST_RUNS}
+        for run in self._of_actions("GET", runs, params=last)["workflow_runs"] or ():
+            told = self._of_actions("GET", f"{runs}/{run['id']}/jobs", params={"limit": MOST_RUNS})
+            jobs = {each["name"]: each for each in told["jobs"] or ()}
+            if name not in jobs:
+                continue
+            if jobs[name].get("conclusion") == "failure":
+                return
+            standing = standing_of(jobs[name], jobs.get(behind, {}))
+            where = f"{run['id']}/jobs/{jobs[name]['id']}"
+            yield Gate(where, run["head_sha"], run["html_url"], standing, max(1, int(run.get("run_attempt") or 1)))
 
     def begin_again(self, gate: Gate) -> None:  # noqa: D102
-        raise AssertionError(f"{gate} is of another forge")
+        self._of_actions("POST", f"{self._repository}/actions/runs/{gate.job}/rerun")
+
+    def _of_actions(self, method: str, path: str, **said: Any) -> Any:
+        answer = self._client.call(method, path, none_at=(404, 405), **said)
+        if answer is None:
+            raise PermanentError(
+                f"{method} {path} is not there: this forge begins no job again, as Gitea does from 1.26 on. Start it by hand"
+            )
+        return answer
 
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         head, base = said["head"], said["base"]

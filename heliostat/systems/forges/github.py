@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.forges import Comment, Gate, PullRequest, Standing
-from heliostat.systems.forges.like_github import LikeGitHub, comment_of
+from heliostat.systems.forges import Comment, Gate, PullRequest
+from heliostat.systems.forges.like_github import LikeGitHub, comment_of, standing_of
 from heliostat.systems.forges.rest import MOST_RUNS, RestClient
 
 
@@ -77,7 +77,7 @@ class GitHub(LikeGitHub):
             told = self._client.call("GET", f"{actions}/{run['id']}/jobs", params={"filter": "latest", "per_page": 100})
             jobs = {each["name"]: each for each in told["jobs"]}
             if name in jobs:
-                standing = _standing(jobs[name], jobs.get(behind, {}))
+                standing = standing_of(jobs[name], jobs.get(behind, {}))
                 yield Gate(str(jobs[name]["id"]), run["head_sha"], run["html_url"], standing, int(run["run_attempt"]))
 
     def begin_again(self, gate: Gate) -> None:  # noqa: D102
@@ -87,13 +87,3 @@ class GitHub(LikeGitHub):
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted
         ours = (said["base"].get("repo") or {}).get("full_name")
         return PullRequest(int(said["number"]), said["head"]["ref"], said["base"]["ref"], said["html_url"], theirs != ours)
-
-
-def _standing(gate: Mapping[str, Any], behind: Mapping[str, Any]) -> Standing:
-    """How a job stands; what it has not let begin was passed over."""
-    if gate["status"] != "completed":
-        return Standing.GOES_ON
-    if gate["conclusion"] in ("skipped", "cancelled"):
-        return Standing.NOT_REACHED
-    is_open = gate["conclusion"] == "success" and behind.get("conclusion") != "skipped"
-    return Standing.OPEN if is_open else Standing.CLOSED

@@ -36,7 +36,10 @@ class GitLab:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        rights = "the scope `api` and the role Developer (a job's own token cannot write notes)"
+        rights = (
+            "the scope `api` and the role Developer (a job's own token cannot write notes); for `ci resume` it also has to be"
+            " allowed to merge into the branch"
+        )
         self._client = RestClient(url, {"PRIVATE-TOKEN": token}, rights=rights, transport=transport, sleep=sleep)
         self._project = f"/projects/{quote(repository, safe='')}"
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from heliostat.systems.forges import Comment, PullRequest
+from heliostat.systems.forges import Comment, PullRequest, Standing
 from heliostat.systems.forges.moments import moment, was_edited
 from heliostat.systems.forges.rest import GONE_OR_REFUSED, THERE_IS_ONE, RestClient
 
@@ -57,3 +57,13 @@ def comment_of(said: Mapping[str, Any]) -> Comment:
     author, at = str((said.get("user") or {}).get("login", "")), moment(str(said.get("created_at") or ""))
     url = str(said.get("html_url") or "")
     return Comment(str(said["id"]), author, str(said.get("body") or ""), at, was_edited(said), url)
+
+
+def standing_of(gate: Mapping[str, Any], behind: Mapping[str, Any]) -> Standing:
+    """How a job stands; what it has not let begin was passed over."""
+    if gate["status"] != "completed":
+        return Standing.GOES_ON
+    if gate["conclusion"] in ("skipped", "cancelled"):
+        return Standing.NOT_REACHED
+    is_open = gate["conclusion"] == "success" and behind.get("conclusion") != "skipped"
+    return Standing.OPEN if is_open else Standing.CLOSED
