@@ -145,6 +145,13 @@ def test_a_split_that_stays_where_it_is_gives_way_to_whole_days(birds, stack):
     assert ran.code == 0 and "in its place rows are split by whole days" in ran.err
 
 
+def test_the_first_version_is_trained_on_the_first_months_alone(birds, stack):
+    stack.ok("simulate", "swans", "--from", "2020-02", "--to", "2020-04", "--json")
+    kept = stack.folder / ".heliostat" / "simulations" / "swans"
+    (train,) = (kept / "datasets" / "swans").glob("*/train.parquet")
+    assert min(pq.read_table(train)["seen"].to_pylist()) == dt.datetime(2020, 2, 1, tzinfo=dt.UTC)
+
+
 def test_a_column_of_arrivals_that_is_not_there_is_told(birds, stack):
     ran = stack("simulate", "swans", "--from", "2020-01", "--to", "2020-03", "--arrived", "loaded")
     assert ran.code != 0 and "no column of times 'loaded'; they have seen, noted" in ran.err

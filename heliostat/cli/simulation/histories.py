@@ -33,8 +33,8 @@ class History(Protocol):
     happened: Happened
     """All that happened."""
 
-    def known(self, now: datetime, until: datetime) -> Tables:
-        """The data set that is made `now`, of rows before `until`.
+    def known(self, now: datetime, since: datetime, until: datetime) -> Tables:
+        """The data set that is made `now`, of rows from `since` on and before `until`.
 
         Raises:
             PermanentError: there is none.
@@ -74,10 +74,11 @@ class WholeHistory:
         times, there = micros(rows[self._column])
         self.happened = Happened(rows, times, times + cut.KNOWN_AFTER_US).where(there)
 
-    def known(self, now: datetime, until: datetime) -> Tables:
-        """All rows before `until`, split by whole days."""
+    def known(self, now: datetime, since: datetime, until: datetime) -> Tables:
+        """All rows of that time, split by whole days."""
         del now
-        rows = self.happened.where(self.happened.at < to_micros(until)).rows
+        at = self.happened.at
+        rows = self.happened.where((at >= to_micros(since)) & (at < to_micros(until))).rows
         return cut.by_days(rows, self._column, self.label)
 
 
@@ -110,16 +111,17 @@ class IngestedHistory:
         came = self._moments(arrived)
         self._rows, self._came = self._rows.filter(pa.array(came > 0)), came[came > 0]
         self._labels_came = self._moments_of_labels()
+        self._at = micros(_required(self._rows, self._column))[0]
         self._made_until: datetime | None = None
         self._made_at = 0
         self.happened = self._happened(ingestion)
         if isinstance(ingestion.split, TimeSplit):
             tell(f"the TimeSplit of {asked.name} stays where it is: in its place rows are split by whole days")
 
-    def known(self, now: datetime, until: datetime) -> Tables:
-        """What came by `now` and happened before `until`, made by the workload's function and in its split."""
+    def known(self, now: datetime, since: datetime, until: datetime) -> Tables:
+        """What came by `now` and happened in that time, made by the workload's function and in its split."""
         moment = to_micros(now)
-        there = self._came <= moment
+        there = (self._came <= moment) & (self._at >= to_micros(since))
         rows = self._rows.filter(pa.array(there))
         if not rows.num_rows:
             first = datetime.fromtimestamp(int(self._came.min()) / 1e6, now.tzinfo)

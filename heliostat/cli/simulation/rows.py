@@ -32,6 +32,14 @@ class Happened:
     known: Micros
     """When the label of each came."""
 
+    @property
+    def told(self) -> str:
+        """From when to when they are."""
+        if not len(self.at):
+            return "the data have no row with a time"
+        first, last = (datetime.fromtimestamp(int(each) / 1e6, UTC) for each in (self.at.min(), self.at.max()))
+        return f"the data are of {first:%Y-%m} to {last:%Y-%m}"
+
     def where(self, chosen: NDArray[np.bool_]) -> Happened:
         """Some of them."""
         return Happened(self.rows.filter(pa.array(chosen)), self.at[chosen], self.known[chosen])

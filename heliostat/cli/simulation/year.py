@@ -109,7 +109,11 @@ class Simulation:
             PermanentError: there are no rows, or they cannot be trained on.
         """
         begin = first + trained_months
-        self._happened = self._happened.between(first, last)
+        if not self._happened.between(first, begin - 1).rows.num_rows:
+            raise PermanentError(
+                f"nothing happened in {cut.name_of(first)} to {cut.name_of(begin - 1)}: {self._happened.told}"
+            )
+        self._since, self._happened = cut.start_of(first), self._happened.between(first, last)
         self._tell(f"training version 1 on {cut.name_of(first)} to {cut.name_of(begin - 1)}")
         task = self._asked.problem.task
         classes = task.classes if isinstance(task, Multiclass) else ()
@@ -155,7 +159,7 @@ class Simulation:
         """A version of what happened before a month begins, as far as it is known now."""
         self._trained_before += 1
         asked, number = self._asked, self._trained_before
-        tables = self._history.known(now, cut.start_of(month))
+        tables = self._history.known(now, self._since, cut.start_of(month))
         manifest = datasets.save(tables, asked.name, self._store, task=asked.problem.task)
         key = f"datasets/{asked.name}/{manifest['digest']}"
         folder = self._store.root / "versions" / str(number)
