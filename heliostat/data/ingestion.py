@@ -188,8 +188,16 @@ def timed(ingestion: Ingestion, rows: pa.Table) -> pa.Table:
     Raises:
         ValueError: a text is no time.
     """
-    name = ingestion.time
-    if name is None or name not in rows.column_names:
+    return with_times(rows, ingestion.time) if ingestion.time is not None else rows
+
+
+def with_times(rows: pa.Table, name: str) -> pa.Table:
+    """The rows, one of their columns as times where it is text: in UTC, as is text without a zone.
+
+    Raises:
+        ValueError: a text is no time.
+    """
+    if name not in rows.column_names:
         return rows
     kind = rows[name].type
     if not pa.types.is_null(kind) and (pa.types.is_boolean(kind) or not is_text(kind)):
@@ -259,6 +267,17 @@ def split(
     """
     found = ingestion.boundaries.apply(rows)
     counted.notes += found.notes
+    return augmented(ingestion, found, augment, counted)
+
+
+def augmented(
+    ingestion: Ingestion, found: SplitTables, augment: Callable[[pa.Table], pa.Table] | None, counted: Counted
+) -> SplitTables:
+    """The splits, the train split with the further rows that `augment` makes of it.
+
+    Raises:
+        ValueError: these have other columns.
+    """
     if augment is None:
         return found
     more = augment(found.train)

@@ -48,13 +48,17 @@ def sentence(analysis: Analysis) -> str:
 
 def told(finding: CheckResult) -> str:
     """A finding in a line: `success rate 94.8 % (at least 99 %; 812 requests, traffic)`."""
-    unit = finding.check.split()[0]
-    shares = dict.fromkeys(("success", "rejection", "disagreement"), percent)
-    kind = {**shares, "latency": _milliseconds}.get(unit, _plainly)
-    figure = kind(finding.candidate) if finding.candidate is not None else "unknown"
-    against = f", what serves has {kind(finding.serving)}" if finding.serving is not None else ""
+    figure = figure_of(finding, finding.candidate) if finding.candidate is not None else "unknown"
+    against = f", what serves has {figure_of(finding, finding.serving)}" if finding.serving is not None else ""
     source = f"; {finding.requests} requests, {finding.source}" if finding.source is not None and finding.requests else ""
     return f"{finding.check} {figure}{against} ({finding.limit}{source})" + (f": {finding.text}" if finding.text else "")
+
+
+def figure_of(finding: CheckResult, value: float) -> str:
+    """A figure of a check, in its unit: `94.8 %`, `12 ms`."""
+    shares = dict.fromkeys(("success", "rejection", "disagreement"), percent)
+    kind = {**shares, "latency": _milliseconds}.get(finding.check.split()[0], _plainly)
+    return kind(value)
 
 
 def length(analysis: Analysis) -> str:

@@ -139,7 +139,8 @@ def test_a_year_turns_a_retraining_is_proposed_and_the_gate_judges_it(swans, sta
     assert "swans/retraining/candidate" in months["2020-06"]["began"], "a worse candidate is an alarm"
     kept = stack.folder / ".heliostat" / "simulations" / "swans"
     assert (kept / "monitors" / "swans" / "windows" / "2020-05.json").is_file()
-    assert "roc_auc" in stack.ok("report", "swans", "--simulated", "-o", "-")
+    page = stack.ok("report", "swans", "--simulated", "-o", "-")
+    assert "roc_auc" in page and "Made by <code>heliostat simulate</code>" in page, "nobody takes it for what serves"
 
 
 @pytest.fixture
@@ -204,6 +205,11 @@ def test_what_the_schema_expects_after_the_transformation_is_looked_at(swans, st
     ("options", "told"),
     [
         (("--from", "2020-01", "--to", "2020-02"), "nothing is left"),
+        (("--from", "2020-05", "--to", "2020-02"), "2020-05 is after 2020-02"),
+        (
+            ("--from", "2021-01", "--to", "2021-05"),
+            "nothing happened in 2021-01 to 2021-02: the data are of 2020-01 to 2020-08",
+        ),
         (("--from", "January", "--to", "2020-02"), "write them as 2013-01"),
         (("--from", "2020-01", "--to", "2020-05", "--time", "weight"), "no column of times 'weight'; they have seen"),
     ],

@@ -190,6 +190,19 @@ def test_names_of_windows_do_not_run_into_each_other(name, count):
     assert spans and all(before[1] < after[0] for before, after in itertools.pairwise(spans))
 
 
+def test_lines_of_a_chart_are_round_numbers_that_differ():
+    drawn = chart([Point("a", 0.587), Point("b", 0.6634)], "area")
+    assert re.findall(r'class="tick">([-.\d]+)<', drawn) == ["0.55", "0.60", "0.65", "0.70"]
+    drawn = chart([Point("a", 1_001.2), Point("b", 1_003.9)], "rows")
+    assert re.findall(r'class="tick">([-.\d]+)<', drawn) == ["1000", "1001", "1002", "1003", "1004", "1005"]
+
+
+def test_what_is_beyond_a_limit_can_be_told_without_colours(watched, stack):
+    svg = chart([Point("a", 0.6, is_wrong=True), Point("b", 0.7)], "area")
+    assert svg.count("<polygon") == 1 and svg.count("<circle") == 1
+    assert ".drift .bad::before" in stack.ok("report", "flights", "-o", "-")
+
+
 def test_figures_beside_a_chart_have_room():
     drawn = chart([Point("a", 0.00946123), Point("b", 0.0237)], "area")
     assert all(len(text) <= 6 for text in re.findall(r'text-anchor="end" class="tick">([-.\d]+)<', drawn))

@@ -52,7 +52,7 @@ def report(workload: str, file: str | None, simulated: bool, stack: str | None, 
         say.out(json.dumps(told, indent=2, ensure_ascii=False))
         return
     target = file or f"{workload}-report.html"
-    write(page(found, datetime.now(UTC)), target)
+    write(page(found, datetime.now(UTC), simulated), target)
     if target != "-":
         say.out(f"Wrote {target}")
 

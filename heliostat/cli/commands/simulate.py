@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--train", "trained", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
               help="The first version is trained on the first N months.")  # fmt: skip
 @click.option("--time", "column", metavar="COLUMN", help="When a row happened; by default the first column of times.")
+@click.option("--arrived", metavar="COLUMN",
+              help="When an ingested row came; by default its query's cursor, else a day after it happened.")  # fmt: skip
 @click.option("--approve-after", "days", type=click.FloatRange(min=0), default=1.0, show_default=True, metavar="DAYS",
               help="How long a rollout's step waits until somebody approves; beyond its timeout nobody does.")  # fmt: skip
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
@@ -38,6 +40,7 @@ def simulate(  # noqa: PLR0913 - its options
     last: str,
     trained: int,
     column: str | None,
+    arrived: str | None,
     days: float,
     folder: Path | None,
     stack: str | None,
@@ -55,6 +58,7 @@ def simulate(  # noqa: PLR0913 - its options
 
     from heliostat.cli.exits import UsageError
     from heliostat.cli.session import Place
+    from heliostat.cli.simulation.folders import emptied
     from heliostat.cli.simulation.rows import month_of
 
     root = Place.here().require_project().root
@@ -62,6 +66,8 @@ def simulate(  # noqa: PLR0913 - its options
         begin, end = month_of(first), month_of(last)
     except ValueError:
         raise UsageError(f"{first} to {last} are no months: write them as 2013-01") from None
+    if end < begin:
+        raise UsageError(f"{first} is after {last}: --from is the first month, --to the last one")
     if end < begin + trained:
         raise UsageError(f"{first} to {last} are {end - begin + 1} months, and {trained} are trained on: nothing is left")
     asked = _declared(root, workload, stack)
@@ -69,10 +75,11 @@ def simulate(  # noqa: PLR0913 - its options
     found = []
     if asked.left_out:
         say.told(f"checks that only replicas answer are left out of the strategy: {', '.join(asked.left_out)}")
-    for month in _months(asked, folder, column, timedelta(days=days), (begin, end, trained)):
-        found.append(month)
-        if not as_json:
-            _show(month)
+    with emptied(folder):
+        for month in _months(asked, folder, (column, arrived), timedelta(days=days), (begin, end, trained)):
+            found.append(month)
+            if not as_json:
+                _show(month)
     if as_json:
         say.out(json.dumps([asdict(month) for month in found], indent=2, ensure_ascii=False))
     else:
@@ -100,21 +107,22 @@ def _declared(root: Path, workload: str, stack: str | None) -> Declared:
 
 
 def _months(
-    asked: Declared, folder: Path, column: str | None, approve_after: timedelta, months: tuple[int, int, int]
+    asked: Declared,
+    folder: Path,
+    columns: tuple[str | None, str | None],
+    approve_after: timedelta,
+    months: tuple[int, int, int],
 ) -> Iterator[Month]:
     import contextlib
     import io
-    import shutil
 
     from heliostat.cli.exits import UsageError
     from heliostat.cli.simulation.year import Simulation
 
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     try:
         # Jobs tell their progress on standard output, for whoever follows them; here it is told in fewer words.
         with contextlib.redirect_stdout(io.StringIO()):
-            simulation = Simulation(asked, folder, column, approve_after, say.told)
+            simulation = Simulation(asked, folder, columns[0], approve_after, say.told, columns[1])
         found = simulation.run(*months)
         while True:
             with contextlib.redirect_stdout(io.StringIO()):

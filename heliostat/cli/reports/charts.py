@@ -37,16 +37,16 @@ def chart(points: Sequence[Point], title: str) -> str:
     numbers = [each for point in points for each in (point.value, point.low, point.high, point.limit) if each is not None]
     low, high = min(numbers), max(numbers)
     room = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
-    axis = _Axis(low - room, high + room, len(points))
+    step = _step((high - low + 2 * room) / _TICKS)
+    low, high = math.floor((low - room) / step) * step, math.ceil((high + room) / step) * step
+    axis = _Axis(low, high, len(points), step)
     parts = [*_grid(axis), *_names(axis, points), *_limits(axis, points)]
     parts += _intervals(axis, points)
     line = " ".join(f"{axis.x(place):.1f},{axis.y(point.value):.1f}" for place, point in enumerate(points))
     parts.append(f'<polyline points="{line}" fill="none" stroke="var(--serving)" stroke-width="2"/>')
     for place, point in enumerate(points):
-        tone = "bad" if point.is_wrong else "serving"
         told = escape(f"{point.window}: {point.value:.4g}")
-        circle = f'<circle cx="{axis.x(place):.1f}" cy="{axis.y(point.value):.1f}" r="{4.5 if point.is_wrong else 3}" '
-        parts.append(f'{circle}fill="var(--{tone})"><title>{told}</title></circle>')
+        parts.append(_mark(axis.x(place), axis.y(point.value), point.is_wrong, f"<title>{told}</title>"))
     wrong = [point.window for point in points if point.is_wrong]
     last = points[-1]
     described = f"{title}: {last.value:.4g} in {last.window}" + (f"; beyond its limit in {', '.join(wrong)}" if wrong else "")
@@ -54,9 +54,23 @@ def chart(points: Sequence[Point], title: str) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(described)}">{body}</svg>'
 
 
+def _mark(x: float, y: float, is_wrong: bool, inside: str) -> str:
+    """A point; one that is wrong has another form as well as another colour."""
+    if not is_wrong:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="var(--serving)">{inside}</circle>'
+    corners = f"{x:.1f},{y - 6:.1f} {x + 6:.1f},{y:.1f} {x:.1f},{y + 6:.1f} {x - 6:.1f},{y:.1f}"
+    return f'<polygon points="{corners}" fill="var(--bad)">{inside}</polygon>'
+
+
+def _step(least: float) -> float:
+    """The least step of an axis that is 1, 2, or 5 times a power of ten and not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(times * power for times in (1, 2, 5, 10) if times * power >= least * (1 - 1e-9))
+
+
 class _Axis:
-    def __init__(self, low: float, high: float, count: int) -> None:
-        self.low, self.high, self.count = low, high, count
+    def __init__(self, low: float, high: float, count: int, step: float) -> None:
+        self.low, self.high, self.count, self.step = low, high, count, step
 
     def x(self, place: float) -> float:
         """Of a window's place."""
@@ -70,17 +84,22 @@ class _Axis:
 
 def _grid(axis: _Axis) -> list[str]:
     parts = []
-    for step in range(_TICKS + 1):
-        value = axis.low + (axis.high - axis.low) * step / _TICKS
+    for number in range(round((axis.high - axis.low) / axis.step) + 1):
+        value = round(axis.low / axis.step + number) * axis.step
         y = axis.y(value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--edge)"/>')
-        parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" class="tick">{_tick(value)}</text>')
+        parts.append(f'<text x="{_LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" class="tick">{_tick(value, axis.step)}</text>')
     return parts
 
 
-def _tick(value: float) -> str:
-    """With as many digits as there is room for."""
-    return next((text for digits in (3, 2) if len(text := f"{value:.{digits}g}") <= _MOST_DIGITS), f"{value:.1g}")
+def _tick(value: float, step: float) -> str:
+    """With the digits of the step, or as many as there is room for."""
+    told = f"{value + 0.0:.{max(0, -math.floor(math.log10(step)))}f}"
+    return (
+        told
+        if len(told) <= _MOST_DIGITS
+        else next((text for digits in (3, 2) if len(text := f"{value:.{digits}g}") <= _MOST_DIGITS), f"{value:.1g}")
+    )
 
 
 def _names(axis: _Axis, points: Sequence[Point]) -> list[str]:

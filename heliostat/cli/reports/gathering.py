@@ -19,6 +19,7 @@ from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.proposals import Proposal
 from heliostat.monitoring.reference import ReferenceAbout
 from heliostat.monitoring.state import MonitorState
+from heliostat.rollout.limits import figure_of
 from heliostat.spec.analysis import CheckResult
 from heliostat.spec.audit import AuditEvent
 from heliostat.spec.ledger import Entry, EntryKind
@@ -145,8 +146,8 @@ def _figures(entry: Entry) -> str:
 def _check(each: CheckResult) -> str:
     if each.candidate is None:
         return f"{each.check} {each.verdict.value}{f', {each.text}' if each.text else ''}"
-    beside = f", what served had {each.serving:.4g}" if each.serving is not None else ""
-    return f"{each.check} {each.candidate:.4g}{beside} ({each.limit})"
+    beside = f", what served had {figure_of(each, each.serving)}" if each.serving is not None else ""
+    return f"{each.check} {figure_of(each, each.candidate)}{beside} ({each.limit})"
 
 
 def _people(store: ObjectStore, name: str) -> tuple[tuple[str, str, str, str], ...]:

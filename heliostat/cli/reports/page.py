@@ -28,14 +28,15 @@ _MOST_WINDOWS: Final = 24
 _NOTHING: Final = "\N{EN DASH}"
 
 
-def page(found: Gathered, now: datetime) -> str:
-    """The page as HTML."""
+def page(found: Gathered, now: datetime, simulated: bool = False) -> str:
+    """The page as HTML; of what was `simulated` it says so."""
     state = found.state
     alarms = state.open_alarms
     tone = "bad" if alarms else "good" if state.looked_at is not None else "wait"
     text = f"{len(alarms)} open alarm{'' if len(alarms) == 1 else 's'}" if alarms else "no alarm is open"
     return _template().render(
         name=found.name,
+        simulated=simulated,
         tone=tone,
         verdict=text if state.looked_at is not None else "not watched",
         worst=state.worst.text if state.worst is not None else "",

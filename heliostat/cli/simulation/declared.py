@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.cli.simulation.strategies import usual, without_replicas
+from heliostat.data.ingestion import Ingestion
 from heliostat.data.schema import load
 from heliostat.ml.contracts import Contract, load_entry_point
 from heliostat.spec.base import EntryPoint, Parameters
@@ -46,6 +47,8 @@ class Declared:
     """Checks of the strategy that need replicas, and are not made."""
     monitor: Monitor
     """With windows of months, and without sinks: nobody is told of what is only simulated."""
+    ingestion: Ingestion | None = None
+    """Where its rows come from, as the stack has it; None where its function reads by itself."""
     transformed: dict[str, Any] | None = None
     """What the workload's schema expects after its own transformation (`heliostat.data.schema.Transformed`)."""
 
@@ -73,8 +76,19 @@ def declared(name: str, root: Path, convention: Any, spec: Workload) -> Declared
         strategy=strategy,
         left_out=left_out,
         monitor=_by_month(monitor),
+        ingestion=_ingestion(name, convention, spec),
         transformed=_transformed(schema_file(root, points["dataset"])),
     )
+
+
+def _ingestion(name: str, convention: Any, spec: Workload) -> Ingestion | None:
+    """The workload's, with the stack's source; up to when rows are taken each month says."""
+    found: Ingestion | None = getattr(convention, "ingestion", None)
+    if found is None and spec.data is not None:
+        raise ValueError(f"workloads.{name}.data: {name} ingests nothing, its function reads by itself: leave it out")
+    if found is None or spec.data is None or spec.data.source is None:
+        return found
+    return Ingestion.model_validate({**found.model_dump(), "source": spec.data.source})
 
 
 def _transformed(file: Path) -> dict[str, Any] | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
 
-from heliostat.cli.simulation.rows import KNOWN_AFTER
-from heliostat.monitoring.windows import Micros, micros
+from heliostat.cli.simulation.rows import Happened
+from heliostat.monitoring.windows import Micros
 from heliostat.rollout.model import Colour
 from heliostat.testing.simulation.behaviour import VersionBehaviour
 from heliostat.testing.simulation.clients import Clients
@@ -36,23 +35,22 @@ class Recorded:
     """The rows of a workload by the time at which they were asked about, the oldest first.
 
     Args:
-        rows: In any order.
-        column: When each was asked about.
+        happened: In any order.
         label: What turned out to be true: a number, true or false, or one of the classes.
         classes: Of the task, where labels are of these.
     """
 
-    def __init__(self, rows: pa.Table, column: str, label: str, classes: tuple[str, ...] = ()) -> None:
-        times, there = micros(rows[column])
-        order = np.argsort(times[there], kind="stable")
-        self.moments: Micros = times[there][order]
-        self._rows, self._label = rows.filter(pa.array(there)).take(pa.array(order)), label
+    def __init__(self, happened: Happened, label: str, classes: tuple[str, ...] = ()) -> None:
+        order = np.argsort(happened.at, kind="stable")
+        self.moments: Micros = happened.at[order]
+        self._known = happened.known[order]
+        self._rows, self._label = happened.rows.take(pa.array(order)), label
         self._numbers = {name: float(number) for number, name in enumerate(classes)}
 
     def last(self, most: int, now: float) -> pa.Table:
         """The newest rows that were asked about by `now`, Unix time in seconds, and whose label is known by then."""
-        known = int(np.searchsorted(self.moments, (now - KNOWN_AFTER / timedelta(seconds=1)) * _MICROS, side="right"))
-        return self._rows.slice(max(0, known - most), min(most, known))
+        places = np.flatnonzero((self.moments <= now * _MICROS) & (self._known <= now * _MICROS))
+        return self._rows.take(pa.array(places[len(places) - min(most, len(places)) :]))
 
     def labels(self, rows: pa.Table) -> list[float]:
         """Of some of the rows; a class by its number, as ground truth is compared."""

@@ -4,19 +4,50 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from heliostat.ml.datasets import Tables
-from heliostat.monitoring.windows import micros, numbers_of, to_micros, window
+from heliostat.monitoring.windows import Micros, micros, numbers_of, to_micros, window
 from heliostat.spec.watches import Calendar
 
 _DAY_US = 86_400_000_000
 KNOWN_AFTER = timedelta(days=1)
-"""How long after a prediction its label comes."""
+"""How long after a prediction its label comes, where nothing says when it came."""
+KNOWN_AFTER_US = KNOWN_AFTER // timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Rows that clients ask about."""
+
+    rows: pa.Table
+    at: Micros
+    """When each was asked about."""
+    known: Micros
+    """When the label of each came."""
+
+    @property
+    def told(self) -> str:
+        """From when to when they are."""
+        if not len(self.at):
+            return "the data have no row with a time"
+        first, last = (datetime.fromtimestamp(int(each) / 1e6, UTC) for each in (self.at.min(), self.at.max()))
+        return f"the data are of {first:%Y-%m} to {last:%Y-%m}"
+
+    def where(self, chosen: NDArray[np.bool_]) -> Happened:
+        """Some of them."""
+        return Happened(self.rows.filter(pa.array(chosen)), self.at[chosen], self.known[chosen])
+
+    def between(self, first: int, last: int) -> Happened:
+        """Those of the months from the first to the last, both in it."""
+        months = numbers_of(self.at, Calendar.MONTH)
+        return self.where((months >= first) & (months <= last))
 
 
 def month_of(text: str) -> int:
@@ -53,37 +84,28 @@ def time_column(rows: pa.Table, asked: str | None) -> str:
     return asked or times[0]
 
 
-def until(rows: pa.Table, column: str, month: int, label: str) -> Tables:
-    """What is known when a month begins, split by whole days: one in seven is test, one validation."""
+def by_days(rows: pa.Table, column: str, label: str) -> Tables:
+    """Rows split by whole days: one in seven is test, one validation. Those without a time are in none."""
     times, there = micros(rows[column])
-    known = there & (times < to_micros(start_of(month)))
     day = times // _DAY_US
     turn = (day + day // 7) % 7
-    train, validation, test = (rows.filter(pa.array(known & chosen)) for chosen in (turn > 1, turn == 1, turn == 0))
+    train, validation, test = (rows.filter(pa.array(there & chosen)) for chosen in (turn > 1, turn == 1, turn == 0))
     return Tables(train, validation, test, label)
 
 
-def of_month(rows: pa.Table, column: str, month: int) -> pa.Table:
-    """The rows of a month."""
-    times, there = micros(rows[column])
-    return rows.filter(pa.array(there & (numbers_of(times, Calendar.MONTH) == month)))
-
-
-def ids_of(rows: pa.Table, month: int) -> pa.Array:
+def ids_of(count: int, month: int) -> pa.Array:
     """The ids of requests about the rows of a month."""
-    return pa.array([f"{start_of(month):%Y%m}-{number}" for number in range(rows.num_rows)])
+    return pa.array([f"{start_of(month):%Y%m}-{number}" for number in range(count)], pa.string())
 
 
-def logged(
-    rows: pa.Table, column: str, ids: pa.Array, inputs: tuple[str, ...], answers: pa.Array, field: str, version: str
-) -> bytes:
+def logged(asked: Happened, ids: pa.Array, inputs: tuple[str, ...], answers: pa.Array, field: str, version: str) -> bytes:
     """A file of the prediction log: each row a request at its own time."""
-    moments = pa.array(micros(rows[column])[0], pa.timestamp("us", "UTC"))
+    rows = asked.rows
     table = pa.table(
         {
             "request_id": ids,
             "row": pa.array(np.zeros(rows.num_rows), pa.int32()),
-            "time": moments,
+            "time": pa.array(asked.at, pa.timestamp("us", "UTC")),
             "version": [version] * rows.num_rows,
             f"prediction_{field}": answers,
             **{f"input_{name}": rows[name] for name in inputs if name in rows.column_names},
@@ -92,11 +114,11 @@ def logged(
     return _parquet(table)
 
 
-def labelled(rows: pa.Table, column: str, ids: pa.Array, label: str) -> bytes:
-    """What turned out to be true of these rows, a day later."""
-    known = pa.array(micros(rows[column])[0] + KNOWN_AFTER // timedelta(microseconds=1), pa.timestamp("us", "UTC"))
-    truth = rows[label].combine_chunks()
+def labelled(happened: Happened, ids: pa.Array, label: str) -> bytes:
+    """What turned out to be true of these rows, with when it came."""
+    truth = happened.rows[label].combine_chunks()
     truth = truth.cast(pa.float64()) if not pa.types.is_string(truth.type) else truth
+    known = pa.array(happened.known, pa.timestamp("us", "UTC"))
     return _parquet(pa.table({"request_id": ids, "label": truth, "time": known}))
 
 

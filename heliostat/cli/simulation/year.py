@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +17,16 @@ import pyarrow as pa
 from heliostat.cli.simulation import rollouts, training, versions
 from heliostat.cli.simulation import rows as cut
 from heliostat.cli.simulation.declared import Declared
+from heliostat.cli.simulation.histories import history
 from heliostat.cli.simulation.requests import Recorded
+from heliostat.cli.simulation.rows import Happened
 from heliostat.cli.simulation.versions import Model, Version
 from heliostat.jobs import monitor
 from heliostat.jobs.monitoring.model import Answering
 from heliostat.ml import datasets, pyfunc
-from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.ground_truth import prefix
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
-from heliostat.monitoring.windows import micros, numbers_of
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.monitoring import (
     Acceptance,
@@ -37,7 +36,6 @@ from heliostat.spec.monitoring import (
     window_key,
 )
 from heliostat.spec.tasks import Multiclass
-from heliostat.spec.watches import Calendar
 from heliostat.systems import gate_notes
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import Directory
@@ -81,21 +79,24 @@ class Simulation:
         column: When a row happened; None: the first column of times.
         approve_after: How long a rollout waits until somebody approves; None: nobody does.
         tell: Who is told what it is at.
+        arrived: When a row that is ingested came; None: as its source says.
     """
 
     def __init__(
-        self, asked: Declared, folder: Path, column: str | None, approve_after: timedelta | None, tell: Callable[[str], None]
+        self,
+        asked: Declared,
+        folder: Path,
+        column: str | None,
+        approve_after: timedelta | None,
+        tell: Callable[[str], None],
+        arrived: str | None = None,
     ) -> None:
         self._asked, self._approve_after, self._tell = asked, approve_after, tell
         self.address = StoreAddress(uri=folder.absolute().as_uri())
         self._store = Directory(folder)
         tell("reading the data")
-        data: Any = load_entry_point(asked.dataset)(asked.data_parameters)
-        if not isinstance(data, datasets.Tables):
-            raise PermanentError(f"{asked.dataset} returns parts: only data that memory holds can be simulated")
-        self._label = data.label
-        self._rows = pa.concat_tables([data.train, data.validation, data.test])
-        self._column = cut.time_column(self._rows, column)
+        self._history = history(asked, self.address, column, arrived, tell)
+        self._label, self._happened = self._history.label, self._history.happened
         self._versions: dict[str, Version] = {}
         """Those that were declared, by digest."""
         self._trained_before = 0
@@ -108,14 +109,18 @@ class Simulation:
             PermanentError: there are no rows, or they cannot be trained on.
         """
         begin = first + trained_months
-        self._rows = self._rows.filter(pa.array(self._in(first, last)))
+        if not self._happened.between(first, begin - 1).rows.num_rows:
+            raise PermanentError(
+                f"nothing happened in {cut.name_of(first)} to {cut.name_of(begin - 1)}: {self._happened.told}"
+            )
+        self._since, self._happened = cut.start_of(first), self._happened.between(first, last)
         self._tell(f"training version 1 on {cut.name_of(first)} to {cut.name_of(begin - 1)}")
         task = self._asked.problem.task
         classes = task.classes if isinstance(task, Multiclass) else ()
-        recorded = Recorded(self._rows, self._column, self._label, classes)
+        recorded = Recorded(self._happened, self._label, classes)
         starts = cut.start_of(begin) - _STARTED_BEFORE
         self._rollouts = rollouts.Rollouts(self.address, self._asked.name, recorded, starts, self._approve_after)
-        self._roll_out(self._trained(begin))
+        self._roll_out(self._trained(begin, starts))
         self._rollouts.run_to(cut.start_of(begin))
         if (error := self._rollouts.problem) is not None:
             raise PermanentError(f"the first version does not come to serve: {error}")
@@ -123,16 +128,11 @@ class Simulation:
         for month in cut.months(begin, last):
             yield self._month(month)
 
-    def _in(self, first: int, last: int) -> Any:
-        times, there = micros(self._rows[self._column])
-        months = numbers_of(times, Calendar.MONTH)
-        return there & (months >= first) & (months <= last)
-
     def _month(self, month: int) -> Month:
-        table = cut.of_month(self._rows, self._column, month)
+        asked = self._happened.between(month, month)
         before, told = self._state(), len(self._rollouts.events)
         self._rollouts.run_to(cut.start_of(month + 1) + _LOOKED_AFTER)
-        answered = self._log(month, table)
+        answered = self._log(month, asked)
         self._tell(f"looking at {cut.name_of(month)}")
         serving, retraining = self._serving, ""
         state = self._look(month + 1)
@@ -142,7 +142,7 @@ class Simulation:
         return Month(
             name=cut.name_of(month),
             version=serving.number,
-            rows=table.num_rows,
+            rows=asked.rows.num_rows,
             answered=answered,
             figures=_figures(self._report(month)),
             began=tuple(sorted(_open(state) - _open(before))),
@@ -155,11 +155,11 @@ class Simulation:
     def _serving(self) -> Version:
         return self._versions[self._rollouts.serving]
 
-    def _trained(self, month: int) -> Version:
-        """A version of what is known when a month begins."""
+    def _trained(self, month: int, now: datetime) -> Version:
+        """A version of what happened before a month begins, as far as it is known now."""
         self._trained_before += 1
         asked, number = self._asked, self._trained_before
-        tables = cut.until(self._rows, self._column, month, self._label)
+        tables = self._history.known(now, self._since, cut.start_of(month))
         manifest = datasets.save(tables, asked.name, self._store, task=asked.problem.task)
         key = f"datasets/{asked.name}/{manifest['digest']}"
         folder = self._store.root / "versions" / str(number)
@@ -172,24 +172,26 @@ class Simulation:
         model = Model(self._asked, version)
         self._rollouts.begin(rollouts.Answering(desired, model.answers, model.golden_failure))
 
-    def _log(self, month: int, table: pa.Table) -> dict[str, int]:
+    def _log(self, month: int, happened: Happened) -> dict[str, int]:
         """Have each row answered by the version that the ledger says it went to; how many each answered."""
-        digests = self._rollouts.answered_by(micros(table[self._column])[0], np.random.default_rng(month))
+        digests = self._rollouts.answered_by(happened.at, np.random.default_rng(month))
         name, field, counted = cut.name_of(month), self._asked.monitor.field, {}
+        ids = cut.ids_of(happened.rows.num_rows, month)
         day = cut.start_of(month + 1) - timedelta(days=1)
         for digest, version in self._versions.items():
-            here = pa.array(digests == digest)
-            asked, ids = table.filter(here), cut.ids_of(table, month).filter(here)
-            if not asked.num_rows:
+            here = digests == digest
+            asked = happened.where(here)
+            if not asked.rows.num_rows:
                 continue
             answering = self._answering(version, month)
-            answers = answering.answers(asked)
-            content = cut.logged(asked, self._column, ids, answering.inputs, answers, field, version.label)
+            answers = answering.answers(asked.rows)
+            mine = ids.filter(pa.array(here))
+            content = cut.logged(asked, mine, answering.inputs, answers, field, version.label)
             key = f"predictions/{self._asked.name}/date={day:%Y-%m-%d}/{name}-{version.number}.parquet"
             self._store.put(key, content)
-            counted[str(version.number)] = asked.num_rows
-        if table.num_rows:
-            truth = cut.labelled(table, self._column, cut.ids_of(table, month), self._label)
+            counted[str(version.number)] = asked.rows.num_rows
+        if happened.rows.num_rows:
+            truth = cut.labelled(happened, ids, self._label)
             self._store.put(f"{prefix(self._asked.name)}{name}.parquet", truth)
         return counted
 
@@ -229,7 +231,7 @@ class Simulation:
         """Train on all that is known, have the gate judge it, and begin to roll out what it accepts."""
         assert state.proposal is not None  # noqa: S101 - whoever calls has looked
         self._tell(f"training version {self._trained_before + 1} on what is known by {cut.name_of(month)}")
-        candidate = self._trained(month)
+        candidate = self._trained(month, cut.start_of(month) + _LOOKED_AFTER)
         verdict = versions.verdict(self._asked, candidate, self._serving, self.address, self._label)
         reasons = "; ".join(state.proposal.reasons)
         judged = cut.start_of(month) + _LOOKED_AFTER + _JUDGED_AFTER
