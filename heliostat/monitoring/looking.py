@@ -48,6 +48,8 @@ class WindowReport(Model):
     window: str
     rows: int
     labels: int
+    unpredicted: int = Field(default=0, exclude_if=is_empty)
+    """Of the rows those whose answer has no finite prediction: quality, bias and estimates are without them."""
     quality: tuple[Quality, ...] = ()
     bias: Bias | None = None
     residuals: Residuals | None = None
@@ -127,7 +129,7 @@ class Look:
         rows = held.sample.labelled()
         labelled, judge = rows.known(), Judge(self.name, window.name, window.end)
         of = {"window": window.name, "start": window.start, "end": window.end}
-        report = WindowReport(**of, rows=held.rows, labels=held.labels)
+        report = WindowReport(**of, rows=held.rows, labels=held.labels, unpredicted=held.sample.unpredicted)
         measured, findings = self._quality(labelled, judge)
         if (watch := self.monitor.bias) is not None:
             found = bias(self.problem.task, labelled, watch.confidence)

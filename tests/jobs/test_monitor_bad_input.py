@@ -148,7 +148,8 @@ CASES = [
          lambda world: logged(world, prediction_kilometres=pa.array(
              [float("nan"), float("inf"), 1.0, 2.0] * (ROWS // 4))),
          {"prediction-drift/prediction": (State.BREACH, "200 of 400 values are NaN or infinite, and none was")},
-         ("quality/mean_absolute_error", "prediction-bias/ratio")),
+         ("quality/mean_absolute_error", "prediction-bias/ratio"),
+         "200 of 400 answers in 2026-03-02 have no finite prediction: quality, bias and estimates are without them"),
     Case("a category that explodes",
          lambda world: logged(world, input_kind=pa.array([f"kind {n}" for n in range(ROWS)])),
          {"drift/kind": (State.BREACH, "400 different texts, and there were 2")}),
