@@ -126,7 +126,8 @@ def near_duplicates(splits: Mapping[str, pa.Table], columns: Sequence[str], tole
     """Rows of one split that are in another almost as they are: each number within `tolerance` standard deviations, and each
     text the same. Missing is like missing. Columns that name a row, or its time, do not belong into `columns`.
 
-    Each row of the later split is looked up in a k-d tree of the earlier one: time n log n, and 8 bytes for each value.
+    Each different row of the later split is looked up in a k-d tree of the different ones of the earlier: time n log n, and
+    8 bytes for each value.
 
     Raises:
         ValueError: no columns are named, or one has neither numbers nor texts.
@@ -135,16 +136,18 @@ def near_duplicates(splits: Mapping[str, pa.Table], columns: Sequence[str], tole
         raise ValueError("no columns are named to compare rows by: name the features at least")
     from scipy.spatial import KDTree
 
-    points = _points(splits, columns)
+    points = {name: _different(rows) for name, rows in _points(splits, columns).items()}
     leaks = []
     for first, second in combinations(splits, 2):
-        if not len(points[first]) or not len(points[second]):
+        (known, firsts, _), (asked, _, of_row) = points[first], points[second]
+        if not len(known) or not len(asked):
             continue
-        tree = KDTree(points[first], balanced_tree=False)
-        apart, found = tree.query(points[second], p=np.inf, distance_upper_bound=np.nextafter(tolerance, np.inf))
+        tree = KDTree(known, balanced_tree=False)
+        nearest, places = tree.query(asked, p=np.inf, distance_upper_bound=np.nextafter(tolerance, np.inf))
+        apart = nearest[of_row]
         rows = np.flatnonzero(np.isfinite(apart))
         if len(rows):
-            pairs = tuple((int(found[row]), int(row)) for row in rows[:_EXAMPLES])
+            pairs = tuple((int(firsts[places[of_row[row]]]), int(row)) for row in rows[:_EXAMPLES])
             text = (
                 f"{len(rows):,} of {len(apart):,} rows of {second} are in {first} too, in {len(columns)} columns within "
                 f"{tolerance:g} standard deviations (rows {pairs[0][0]} and {pairs[0][1]}): keep each in one split"
@@ -249,6 +252,16 @@ def _points(splits: Mapping[str, pa.Table], columns: Sequence[str]) -> dict[str,
         found[name] = points[first : first + table.num_rows]
         first += table.num_rows
     return found
+
+
+def _different(points: Numbers) -> tuple[Numbers, NDArray[np.int64], NDArray[np.int64]]:
+    """The different points, the first row of each, and for each row which of them it is.
+
+    A k-d tree cannot tell like points apart: each would be held to all of them, which takes the square of their number.
+    """
+    whole = np.ascontiguousarray(points).view(np.dtype((np.void, points.itemsize * points.shape[1]))).ravel()
+    _, firsts, of_row = np.unique(whole, return_index=True, return_inverse=True)
+    return points[firsts], firsts, of_row.reshape(-1)
 
 
 def _standardised(values: Numbers) -> Numbers:

@@ -49,6 +49,8 @@ class WindowReport(Model):
     window: str
     rows: int
     labels: int
+    unpredicted: int = Field(default=0, exclude_if=is_empty)
+    """Of the rows those whose answer has no finite prediction: quality, bias and estimates are without them."""
     quality: tuple[Quality, ...] = ()
     bias: Bias | None = None
     residuals: Residuals | None = None
@@ -130,7 +132,7 @@ class Look:
         rows = held.sample.labelled()
         labelled, judge = rows.known(), Judge(self.name, window.name, window.end)
         of = {"window": window.name, "start": window.start, "end": window.end}
-        report = WindowReport(**of, rows=held.rows, labels=held.labels)
+        report = WindowReport(**of, rows=held.rows, labels=held.labels, unpredicted=held.sample.unpredicted)
         measured, findings = self._quality(labelled, judge)
         if (watch := self.monitor.bias) is not None:
             found = bias(self.problem.task, labelled, watch.confidence)
@@ -229,7 +231,10 @@ def errors(labelled: Labelled) -> NDArray[np.float64]:
 def encoded(
     columns: Mapping[str, pa.Array], names: tuple[str, ...], categories: Mapping[str, pa.Array], rows: int
 ) -> NDArray[np.float64]:
-    """Inputs as numbers, a column each: categories as their places among the known ones, others as the next place."""
+    """Inputs as numbers, a column each: categories as their places among the known ones, others as the next place.
+
+    A column that is no numbers, though it was, is infinite where it is there: beyond what the reference had.
+    """
     found = np.full((rows, len(names)), np.nan)
     for place, name in enumerate(names):
         column = columns.get(name)
@@ -240,9 +245,16 @@ def encoded(
             codes = pc.index_in(column.cast(pa.string()), known)
             values = pc.if_else(pc.is_null(column), None, pc.fill_null(codes, len(known))).cast(pa.float64())
         else:
-            values = column.cast(pa.float64(), safe=False)
+            values = _as_numbers(column)
         found[:, place] = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     return found
+
+
+def _as_numbers(column: pa.Array) -> pa.Array:
+    try:
+        return column.cast(pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pc.if_else(pc.is_valid(column), np.inf, None).cast(pa.float64())
 
 
 def _first(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -250,7 +262,8 @@ def _first(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _is_category(column: pa.Array) -> bool:
-    return bool(pa.types.is_string(column.type) or pa.types.is_dictionary(column.type))
+    kind = column.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
 def _values(column: pa.Array) -> pa.Array:

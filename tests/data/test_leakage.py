@@ -102,6 +102,16 @@ def test_near_duplicates_across_splits_are_found_and_like_rows_are_not():
     assert found.rows == ((100, 500), (101, 501), (102, 502))
 
 
+def test_many_rows_that_are_alike_are_each_named_with_the_first_of_theirs():
+    def rows(first: str, second: str) -> pa.Table:  # so many that holding each to each would take hours
+        return pa.table({"kind": [first, second] * 200_000, "size": [1.0, 2.0] * 200_000})
+
+    (found,) = near_duplicates({"train": rows("a", "b"), "test": rows("c", "b")}, ["kind", "size"])
+
+    assert found.value == 200_000
+    assert found.rows[:3] == ((1, 1), (1, 3), (1, 5))
+
+
 def test_rows_that_miss_the_same_are_duplicates():
     one = pa.table({"x": pa.array([1.0, None, 3.0]), "y": pa.array(["a", None, "b"])})
 

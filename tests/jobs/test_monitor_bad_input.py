@@ -148,7 +148,8 @@ CASES = [
          lambda world: logged(world, prediction_kilometres=pa.array(
              [float("nan"), float("inf"), 1.0, 2.0] * (ROWS // 4))),
          {"prediction-drift/prediction": (State.BREACH, "200 of 400 values are NaN or infinite, and none was")},
-         ("quality/mean_absolute_error", "prediction-bias/ratio")),
+         ("quality/mean_absolute_error", "prediction-bias/ratio"),
+         "200 of 400 answers in 2026-03-02 have no finite prediction: quality, bias and estimates are without them"),
     Case("a category that explodes",
          lambda world: logged(world, input_kind=pa.array([f"kind {n}" for n in range(ROWS)])),
          {"drift/kind": (State.BREACH, "400 different texts, and there were 2")}),
@@ -257,3 +258,16 @@ def test_a_million_categories_and_a_hundred_thousand_columns_of_a_log_hold_up_no
     assert of(state, "drift/kind").state is State.BREACH
     assert of(state, "drift/weight").state is of(state, "log/files").state is State.OK
     assert world.report("2026-03-02").rows == rows + 5
+
+
+def test_a_changed_type_is_told_where_metrics_are_estimated_and_the_model_is_asked_again(world: Watched) -> None:
+    logged(world, input_weight=pa.array([f"{n} kg" for n in range(ROWS)]))
+    estimate = [{"metric": "mean_absolute_error", "margin": 0.3, "minRows": 100}]
+    model = {"skew": {}, "fragility": {"mostChange": 100.0, "rows": 50}, "feedback": {"key": "kind", "columns": ["weight"]}}
+    state = world.look(NEXT, **ASKED, **model, estimate=estimate)
+    estimated = of(state, "estimate/mean_absolute_error")
+    assert estimated.state is State.UNKNOWN
+    assert "100.0% of the rows have weight that the reference had none of" in estimated.text
+    for key in ("skew/schema", "fragility/inputs", "feedback/weight"):
+        assert of(state, key).state is State.UNKNOWN, of(state, key).text
+    assert of(state, "drift/weight").state is State.BREACH and of(state, "drift/kind").state is State.OK

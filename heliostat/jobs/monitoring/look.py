@@ -97,7 +97,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
             new_rows=new_rows,
             findings=tuple(findings),
             others=others.versions,
-            problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *odd),
+            problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *_unpredicted(reports), *odd),
             **retraining,
         ),
         reports,
@@ -248,6 +248,13 @@ def _awaited(asked: Looking, judge: Judge) -> list[Finding]:
     if about.dataset_digest is not None:
         return []
     return [judge.first_answers(aspect, about.rows, about.awaited) for aspect, watch in watched.items() if watch]
+
+
+def _unpredicted(reports: Sequence[WindowReport]) -> Iterator[str]:
+    for each in reports:
+        if each.unpredicted:
+            rows = f"{each.unpredicted:,} of {each.rows:,} answers in {each.window}"
+            yield f"{rows} have no finite prediction: quality, bias and estimates are without them"
 
 
 def _odd(found: Windowed) -> list[str]:
