@@ -36,6 +36,7 @@ from heliostat.controller.keeping import watch_over_keeper
 from heliostat.controller.ledger import Backlog, Ledger
 from heliostat.controller.moving import known_clusters
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.review_retention import ReviewRetention
 from heliostat.controller.schedules import Schedules
 from heliostat.controller.store import FILE, Store
 from heliostat.controller.task_queues import TaskQueues
@@ -170,7 +171,7 @@ async def serve(settings: ControllerSettings, token: str) -> None:
         _log.info("API on %s, clients on %s", settings.address.url, settings.public_url)
         schedules = Schedules(open_store(settings.inputs.store), settings.inputs.store, partial(RayJobs, settings.inputs.ray))
         beside = [reconciler.run(), traffic.supervise(reconciler.wake), ledger.run(), schedules.run()]
-        beside.append(WorkerScaling(reconciler, queues).run())
+        beside += [WorkerScaling(reconciler, queues).run(), ReviewRetention(reconciler).run()]
         if not fleet:
             beside.append(watch_over_keeper(settings.directory))
         if not reconciler.states:

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 import heliostat
+from heliostat.controller.alarms_api import AlarmOrders, add_alarms
 from heliostat.controller.backends.fleet import FleetRouter
 from heliostat.controller.changes import add_changes
 from heliostat.controller.consent import Consents
@@ -109,11 +110,12 @@ def create_app(
     _add_health(app, reconciler, public_url)
     _add_metrics(app, reconciler, queues)
     _add_reads(app, reconciler, views)
-    add_task_queues(app, queues, views.state)
+    add_task_queues(app, queues, views.state, reconciler)
     add_changes(app, reconciler, views.state, views.status)
     if isinstance(reconciler.traffic, FleetRouter):
         add_traffic(app, reconciler.traffic)
     add_governance(app, reconciler)
+    add_alarms(app, AlarmOrders(reconciler))
     add_reviews(app, Reviews(reconciler))
     add_probes(app, reconciler)
     _add_errors(app)

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain, takewhile
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, status
+from fastapi import FastAPI, HTTPException, status
 
 from heliostat.controller import ledger, rollback_targets
 from heliostat.controller.audit import event
-from heliostat.controller.permissions import identity
+from heliostat.controller.permissions import Who
 from heliostat.controller.reconciler import Reconciler
 from heliostat.rollout import clusters, orders, show
 from heliostat.rollout.model import Observed, State, Step
@@ -28,8 +28,6 @@ from heliostat.spec.rollouts import ActionRequest, Declaration, Desired, Plan, R
 from heliostat.systems.objects import open_store
 from heliostat.systems.store_lifecycle import emptied_at
 
-Who = Annotated[Identity, Depends(identity)]
-"""Who makes a call."""
 _LOOK_SECONDS = 20.0
 """How long a declaration waits for the loop, which may be waiting for the cluster's account."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Query, status
+from fastapi import FastAPI, HTTPException, Query, status
 
 from heliostat.controller import audit
-from heliostat.controller.permissions import identity
+from heliostat.controller.permissions import Who
 from heliostat.controller.reconciler import Reconciler
 from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.base import Name
@@ -19,7 +19,6 @@ from heliostat.spec.roles import AccessPolicy, Identity, Permission, refusal
 from heliostat.systems.erasures import ErasedPeople
 from heliostat.systems.objects import open_store
 
-Who = Annotated[Identity, Depends(identity)]
 _MOST = 1_000
 
 

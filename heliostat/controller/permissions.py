@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import HTTPException, Request, status
+from fastapi import Depends, HTTPException, Request, status
 
 from heliostat.controller.traffic_api import PREFIX
 from heliostat.spec.roles import Identity, Permission, refusal
@@ -27,6 +27,9 @@ _NEEDS: Final[dict[tuple[str, str], tuple[Permission, ...]]] = {
     ("GET", "/v1/whoami"): (),
     ("GET", "/v1/audit"): (Permission.AUDIT,),
     ("GET", "/v1/audit/anchor"): (Permission.AUDIT,),
+    ("POST", "/v1/applications/{name}/alarms/acknowledge"): (Permission.ALARMS,),
+    ("POST", "/v1/applications/{name}/alarms/silence"): (Permission.ALARMS,),
+    ("POST", "/v1/applications/{name}/alarms/unsilence"): (Permission.ALARMS,),
     ("GET", "/v1/applications/{name}/reviews/next"): (Permission.REVIEW,),
     ("PUT", "/v1/applications/{name}/reviews/{item}"): (Permission.REVIEW,),
     ("DELETE", "/v1/applications/{name}/reviews/{item}"): (Permission.REVIEW,),
@@ -62,3 +65,7 @@ def identity(request: Request) -> Identity:
     """Who makes a call."""
     found: Identity = request.state.identity
     return found
+
+
+Who = Annotated[Identity, Depends(identity)]
+"""Who makes a call, as a call's argument."""

@@ -45,6 +45,11 @@ class ReviewTable:
             self._db.executemany("INSERT OR IGNORE INTO review_items VALUES (?, ?, ?)", rows)
             self._db.execute("INSERT OR IGNORE INTO review_files VALUES (?, ?)", (application, key))
 
+    def applications(self) -> list[str]:
+        """Those that have items, or had objects read."""
+        rows = self._db.execute("SELECT application FROM review_items UNION SELECT application FROM review_files ORDER BY 1")
+        return [str(name) for (name,) in rows]
+
     def count(self, application: str) -> int:
         """How many items there are."""
         (found,) = self._db.execute("SELECT COUNT(*) FROM review_items WHERE application = ?", (application,)).fetchone()
@@ -134,13 +139,36 @@ class ReviewTable:
         query = f"UPDATE review_truths SET written = 1 WHERE {where}"  # noqa: S608 - our own names
         self._db.execute(query, (truth.application, truth.item, truth.revision))
 
+    def expire(self, application: str, before: float) -> int:
+        """Remove items of before a time that nobody said anything of since, with what was said before; how many.
+
+        What the object store is yet to be told of an item keeps it.
+        """
+        query = (
+            "SELECT id FROM review_items WHERE application = ?1 AND json_extract(item, '$.at') < ?2 AND NOT EXISTS "
+            "(SELECT 1 FROM review_labels WHERE application = ?1 AND item = review_items.id AND at >= ?2) AND NOT EXISTS "
+            "(SELECT 1 FROM review_truths WHERE application = ?1 AND item = review_items.id AND written = 0)"
+        )
+        gone = [str(item) for (item,) in self._db.execute(query, (application, before))]
+        self._remove(application, gone)
+        return len(gone)
+
+    def forget_files(self, application: str, keys: Collection[str]) -> None:
+        """Forget that objects were read, which are there no more."""
+        with self.whole():
+            query = "DELETE FROM review_files WHERE application = ? AND key = ?"
+            self._db.executemany(query, [(application, key) for key in keys])
+
     def forget(self, application: str, people: ErasedPeople) -> int:
         """Remove the items of people whose data are deleted, with what was said of them; how many."""
         rows = self._db.execute("SELECT item FROM review_items WHERE application = ?", (application,))
         items = (ReviewItem.model_validate_json(item) for (item,) in rows)
         gone = [each.id for each in items if people.has(each.inputs, each.at)]
+        self._remove(application, gone)
+        return len(gone)
+
+    def _remove(self, application: str, items: Collection[str]) -> None:
         with self.whole():
             for table, column in (("review_labels", "item"), ("review_truths", "item"), ("review_items", "id")):
                 query = f"DELETE FROM {table} WHERE application = ? AND {column} = ?"  # noqa: S608 - our own names
-                self._db.executemany(query, [(application, item) for item in gone])
-        return len(gone)
+                self._db.executemany(query, [(application, item) for item in items])

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, HTTPException, Response, status
+from fastapi import FastAPI, HTTPException, Response, status
 from fastapi import Path as PathParameter
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from heliostat.controller.permissions import identity
+from heliostat.controller.permissions import Who
 from heliostat.controller.reconciler import Reconciler
 from heliostat.spec.base import Model, Name
 from heliostat.spec.review import (
@@ -35,7 +35,6 @@ from heliostat.systems.erasures import ErasedPeople, announced
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
 
-Who = Annotated[Identity, Depends(identity)]
 ItemId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$")]
 _FRESH_SECONDS: Final = 5.0
 """How often the object store is looked through for new items, at most."""
@@ -99,7 +98,8 @@ class Reviews:
             if time.monotonic() - self._read_at.get(name, -_FRESH_SECONDS) < _FRESH_SECONDS:
                 return
             known = self._table.files(name)
-            for key, items in await asyncio.to_thread(_fresh, self._objects, name, known):
+            before = self._reconciler.now() - review.retention_seconds
+            for key, items in await asyncio.to_thread(_fresh, self._objects, name, known, before):
                 self._table.add(name, key, items)
             self._read_at[name] = time.monotonic()
         truths, said = self._table.truths(name), self._table.labels(name)
@@ -212,8 +212,9 @@ def _turn(who: Identity) -> str:
     return hashlib.sha256(who.name.encode()).hexdigest()[:16]
 
 
-def _fresh(objects: ObjectStore, name: str, known: set[str]) -> list[tuple[str, list[ReviewItem]]]:
-    """The items of objects that were not read yet; people whose data are deleted are left out, and so are damaged lines."""
+def _fresh(objects: ObjectStore, name: str, known: set[str], before: float) -> list[tuple[str, list[ReviewItem]]]:
+    """The items of objects that were not read yet, but those of before a time, of people whose data are deleted, and damaged
+    lines."""
     erased = ErasedPeople(announced(objects, name))
     found: list[tuple[str, list[ReviewItem]]] = []
     for info in objects.list(items_prefix(name)):
@@ -223,8 +224,8 @@ def _fresh(objects: ObjectStore, name: str, known: set[str]) -> list[tuple[str, 
             lines = objects.get(info.key).splitlines()
         except ObjectMissingError:
             continue
-        items = [item for line in lines if (item := _read(line)) is not None and not erased.has(item.inputs, item.at)]
-        found.append((info.key, items))
+        items = [item for line in lines if (item := _read(line)) is not None and item.at >= before]
+        found.append((info.key, [item for item in items if not erased.has(item.inputs, item.at)]))
     return found
 
 

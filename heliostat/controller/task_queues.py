@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import httpx
 from fastapi import FastAPI, HTTPException, Path, Query, Response, status
 from pydantic import ValidationError
 
+from heliostat.controller.audit import event
+from heliostat.controller.permissions import Who
 from heliostat.controller.reconciler import Reconciler
 from heliostat.rollout.model import Colour, State
 from heliostat.spec.base import Name
 from heliostat.spec.endpoints import backend_name, route_prefix
+from heliostat.spec.roles import Identity
 from heliostat.spec.task_queue import TASKS, QueueDepth, WorkerCount
 from heliostat.systems.errors import RetryableError
 
@@ -103,7 +106,7 @@ def takes_tasks(state: State) -> bool:
     return state.declared is not None and state.declared.version.queue is not None
 
 
-def add_task_queues(app: FastAPI, queues: TaskQueues, known: Callable[[str], State]) -> None:
+def add_task_queues(app: FastAPI, queues: TaskQueues, known: Callable[[str], State], reconciler: Reconciler) -> None:
     """Add what operators ask and say about tasks."""
 
     async def relayed(name: str, method: str, path: str, **query: int) -> Response:
@@ -127,10 +130,21 @@ def add_task_queues(app: FastAPI, queues: TaskQueues, known: Callable[[str], Sta
     async def read(name: Name, task: TaskId) -> Any:
         return await relayed(name, "GET", f"/{task}")
 
+    _add_orders(app, relayed, reconciler)
+
+
+def _add_orders(app: FastAPI, relayed: Callable[[str, str, str], Awaitable[Response]], reconciler: Reconciler) -> None:
+    async def ordered(name: str, task: str, verb: str, who: Identity) -> Response:
+        answer = await relayed(name, "POST", f"/{task}/{verb}")
+        if answer.status_code == status.HTTP_200_OK:
+            reconciler.store.audits.post([event(who, f"task.{verb}", name, reconciler.now(), change=({}, {"task": task}))])
+            reconciler.ledger.wake()
+        return answer
+
     @app.post("/v1/applications/{name}/tasks/{task}/retry")
-    async def retry(name: Name, task: TaskId) -> Any:
-        return await relayed(name, "POST", f"/{task}/retry")
+    async def retry(name: Name, task: TaskId, who: Who) -> Any:
+        return await ordered(name, task, "retry", who)
 
     @app.post("/v1/applications/{name}/tasks/{task}/cancel")
-    async def cancel(name: Name, task: TaskId) -> Any:
-        return await relayed(name, "POST", f"/{task}/cancel")
+    async def cancel(name: Name, task: TaskId, who: Who) -> Any:
+        return await ordered(name, task, "cancel", who)

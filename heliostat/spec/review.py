@@ -20,6 +20,7 @@ from pydantic import Field
 
 from heliostat.spec.base import Model, Name, is_none
 
+RETENTION_SECONDS: Final = 90 * 86_400.0
 _Z: Final = 1.959963985
 """Of 95 %, two-sided."""
 
@@ -59,6 +60,10 @@ class Review(Model):
     """So do this share of the others: without them nothing is known of what the model is sure of."""
     reviewers: Annotated[int, Field(ge=1, le=9)] = 1
     """How many have to label an answer before it is ground truth; where they are of two minds, one more."""
+    retention_seconds: Annotated[float, Field(gt=0, exclude_if=lambda seconds: seconds == RETENTION_SECONDS)] = (
+        RETENTION_SECONDS
+    )
+    """How long an item stays that was asked, or that somebody said something of; what is ground truth by it stays longer."""
 
 
 class Selection(StrEnum):

@@ -26,6 +26,8 @@ class Permission(StrEnum):
     """Abort a rollout, or have serve again what served before."""
     ENVIRONMENTS = "keep environments"
     """Have a branch's environment stay longer, or go before its time, by a comment."""
+    ALARMS = "take alarms of"
+    """Take an alarm of a monitor, keep alarms silent for a while, or have them told again."""
     REVIEW = "review"
     """Read answers that wait for a person, and label them."""
     ERASE = "erase"
@@ -46,9 +48,9 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
     """May see, and label answers."""
     APPROVER = "approver"
-    """May see, approve and roll back, and keep environments."""
+    """May see, approve and roll back, keep environments, and take alarms of monitors."""
     OPERATOR = "operator"
-    """May see, declare and roll back, and keep environments."""
+    """May see, declare and roll back, keep environments, and take alarms of monitors."""
     PRIVACY_OFFICER = "privacy-officer"
     """May see, erase a person's data, and read the audit log."""
     AUDITOR = "auditor"
@@ -59,11 +61,12 @@ class Role(StrEnum):
     """May do everything."""
 
 
+_ON_CALL: Final = (Permission.SEE, Permission.ROLL_BACK, Permission.ENVIRONMENTS, Permission.ALARMS)
 MAY: Final = {
     Role.VIEWER: frozenset({Permission.SEE}),
     Role.REVIEWER: frozenset({Permission.SEE, Permission.REVIEW}),
-    Role.APPROVER: frozenset({Permission.SEE, Permission.APPROVE, Permission.ROLL_BACK, Permission.ENVIRONMENTS}),
-    Role.OPERATOR: frozenset({Permission.SEE, Permission.DECLARE, Permission.ROLL_BACK, Permission.ENVIRONMENTS}),
+    Role.APPROVER: frozenset({*_ON_CALL, Permission.APPROVE}),
+    Role.OPERATOR: frozenset({*_ON_CALL, Permission.DECLARE}),
     Role.PRIVACY_OFFICER: frozenset({Permission.SEE, Permission.ERASE, Permission.AUDIT}),
     Role.AUDITOR: frozenset({Permission.SEE, Permission.AUDIT}),
     Role.RELAY: frozenset({Permission.SEE, Permission.RELAY}),

@@ -275,6 +275,8 @@ class ControllerClient(GovernanceCalls):
             )
         if answer.status_code >= 400:
             raise PermanentError(f"the controller refused it ({answer.status_code}): {_detail(answer)}")
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
         result: object = answer.text if is_text else answer.json()
         return result
 

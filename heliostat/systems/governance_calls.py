@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from pydantic import ConfigDict, TypeAdapter
 
+from heliostat.spec.alarm_orders import AcknowledgeOrder, SilenceOrder, UnsilenceOrder
 from heliostat.spec.audit import AuditAnchor, AuditEntry
 from heliostat.spec.branch_environments import EnvironmentOrder
 from heliostat.spec.data_sets import PrunedData
@@ -83,6 +84,33 @@ class GovernanceCalls(ABC):
             PermanentError: it has no review queue.
         """
         return ReviewReport.model_validate(await self._call("GET", f"/v1/applications/{name}/reviews"))
+
+    async def acknowledge(self, name: str, order: AcknowledgeOrder) -> None:
+        """Have an alarm of an application's monitor be looked after.
+
+        Raises:
+            ForbiddenError: this token may not.
+            PermanentError: it is not watched, or there is no open alarm of that key.
+        """
+        await self._call("POST", f"/v1/applications/{name}/alarms/acknowledge", order.model_dump(mode="json"))
+
+    async def silence(self, name: str, order: SilenceOrder) -> None:
+        """Have nobody be told of some alarms for a while.
+
+        Raises:
+            ForbiddenError: this token may not.
+            PermanentError: it is not watched, or the time is over already.
+        """
+        await self._call("POST", f"/v1/applications/{name}/alarms/silence", order.model_dump(mode="json"))
+
+    async def unsilence(self, name: str, order: UnsilenceOrder) -> None:
+        """Have a silence end before its time.
+
+        Raises:
+            ForbiddenError: this token may not.
+            PermanentError: it is not watched.
+        """
+        await self._call("POST", f"/v1/applications/{name}/alarms/unsilence", order.model_dump(mode="json"))
 
     async def begin_erasure(self, announced: ErasureAnnouncement) -> None:
         """Have the audit log told that a person's data are being deleted.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
+from alarms_over_http import alarms_of
 
 from heliostat.monitoring.alarms import Alarm, Alarms, Status
 from heliostat.monitoring.other_versions import OtherVersion
@@ -39,11 +42,13 @@ def watched(stack):
     from platform_stack import PlatformStack
 
     platform = PlatformStack(stack)
-    platform.exports(platform=platform.platform())
     platform.store.put(schedule_key("monitor.flights"), b"{}")
     revisions = Revisions(platform.store, states("flights"))
     revisions.change(lambda _: state.model_dump_json().encode())
-    return lambda: state_of(revisions.newest()[1])
+    served, noted = alarms_of(platform.store_address)
+    with served as url:
+        platform.exports(platform=platform.platform(url))
+        yield SimpleNamespace(state=lambda: state_of(revisions.newest()[1]), noted=noted.events)
 
 
 def test_monitors_are_listed_with_their_newest_finding(watched, stack):
@@ -81,9 +86,9 @@ def test_whoever_is_on_call_is_told_and_takes_an_alarm(watched, stack):
     ran = stack("monitor", "alarms")
     assert ran.code == 1 and "1 open alarm" in ran.out and "flights/quality/roc_auc" in ran.out
     assert "there is no open alarm 'flights/drift/carrier'" in stack("monitor", "acknowledge", "flights", "drift/carrier").err
-    assert "Ada looks after flights/quality/roc_auc" in stack.ok("monitor", "acknowledge", "flights", "quality/roc_auc",
+    assert "flights/quality/roc_auc is looked after" in stack.ok("monitor", "acknowledge", "flights", "quality/roc_auc",
                                                                  "--by", "Ada")  # fmt: skip
-    assert watched().alarms.alarms[AREA.key].status is Status.ACKNOWLEDGED
+    assert watched.state().alarms.alarms[AREA.key].status is Status.ACKNOWLEDGED
     assert "Ada looks after it" in stack.ok("monitor", "alarms", "flights")
     told = json.loads(stack.ok("monitor", "alarms", "--json"))
     assert told["alarms"][0]["acknowledgedBy"] == "Ada"
@@ -91,11 +96,15 @@ def test_whoever_is_on_call_is_told_and_takes_an_alarm(watched, stack):
 
 def test_alarms_are_silent_for_a_while_and_told_again(watched, stack):
     stack.ok("monitor", "silence", "flights", "quality/*", "--for", "2h", "--why", "labels are late", "--by", "Ada")
-    [silence] = watched().alarms.silences
+    [silence] = watched.state().alarms.silences
     assert (silence.keys, silence.why, silence.who) == ("flights/quality/*", "labels are late", "Ada")
     assert "silent until" in stack("monitor", "alarms").out
     stack.ok("monitor", "unsilence", "flights", "quality/*")
-    assert watched().alarms.silences == ()
+    assert watched.state().alarms.silences == ()
+    assert [(each.action, each.by, each.reason) for each in watched.noted] == [
+        ("alarm.silence", "Ada", "labels are late"), ("alarm.unsilence", getpass.getuser(), ""),
+    ]  # fmt: skip
+    assert "demand is not watched" in stack("monitor", "silence", "demand", "x", "--for", "2h", "--why", "x").err
     assert stack("monitor", "silence", "flights", "x", "--for", "never", "--why", "x").code != 0
 
 

@@ -45,9 +45,12 @@ __all__ = ["quick"]
 REVIEW = Review(answer=ReviewProbability(field="late", labels=("on time", "late")), below=0.7, random_share=0.1, reviewers=2)
 
 
+ASKED = time.time() - 60
+
+
 def item(number, confidence=0.55, **changes):
     given = {
-        "id": f"{number:032x}", "request_id": f"r-{number}", "row": 0, "at": 5.0, "version": "1-a",
+        "id": f"{number:032x}", "request_id": f"r-{number}", "row": 0, "at": ASKED, "version": "1-a",
         "inputs": {"carrier": "UA", "who": f"hmac:k:{number}"}, "prediction": {"late": confidence}, "answer": "late",
         "confidence": confidence, "selection": Selection.UNSURE, "probability": 1.0,
     }  # fmt: skip
@@ -160,12 +163,12 @@ async def test_who_may_not_a_label_that_is_none_and_an_item_that_is_none_are_ref
 
 async def test_items_of_a_deleted_person_go_and_do_not_come_again(world):
     await world.client.reviews("flights")
-    announced = ErasureAnnouncement(id="e" * 32, application="flights", field="who", tokens=("hmac:k:1",), at=10.0)
+    announced = ErasureAnnouncement(id="e" * 32, application="flights", field="who", tokens=("hmac:k:1",), at=ASKED + 10)
     await world.client.begin_erasure(announced)
     assert (await world.client.reviews("flights")).waiting == 2
     objects = Directory(world.cluster.directory / "objects")
     objects.put(f"governance/erasures/flights/{announced.id}.json", announced.model_dump_json().encode())
-    again, later = item(1, at=9.0), item(7, at=11.0, inputs={"who": "hmac:k:1"})
+    again, later = item(1, at=ASKED + 9), item(7, at=ASKED + 11, inputs={"who": "hmac:k:1"})
     objects.put("reviews/flights/items/b.jsonl", b"\n".join(each.model_dump_json().encode() for each in (again, later)))
     world.cluster.start()
     async with world.cluster.client() as client:

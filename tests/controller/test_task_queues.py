@@ -68,6 +68,9 @@ async def test_a_replica_that_clients_reach_is_asked(world):
     assert (await world.client.cancel_task("flights", ID)).status == "cancelled"
     with pytest.raises(ConflictError, match="no dead letter"):
         await world.client.retry_task("flights", ID)
+    await world.cluster.ledger.flush()
+    noted = [(each.action, each.after) for each in await world.client.audit(50) if each.action.startswith("task.")]
+    assert noted == [("task.cancel", {"task": ID})], "what was refused was not done"
     assert [ask.partition("/-/")[2] for ask in world.cluster.asked] == [
         "tasks", "tasks/dead?most=7", f"tasks/{ID}", f"tasks/{'b' * 32}", f"tasks/{ID}/cancel", f"tasks/{ID}/retry",
     ]  # fmt: skip

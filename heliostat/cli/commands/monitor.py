@@ -10,13 +10,12 @@ from heliostat.cli import options, say
 from heliostat.cli.durations import Duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from heliostat.cli.operators.deployed import Deployed
-    from heliostat.monitoring.alarms import Alarms
     from heliostat.monitoring.state import MonitorState
 
-_WHO = click.option("--by", "who", metavar="NAME", help="Who says so; by default the user of this machine.")
+_WHO = click.option(
+    "--by", "who", metavar="NAME", help="Who says so where no token of theirs does; by default the user of this machine."
+)
 _APPLICATION = click.argument("application")
 _SHOWN = ("model_uri", "looked_at", "newest_window", "problems", "new_rows", "source", "decision", "proposal")
 """Of a state, as a program gets it."""
@@ -138,18 +137,12 @@ def alarms(application: str | None, stack: str | None, as_json: bool) -> int:
 @options.everywhere
 def acknowledge(application: str, alarm: str, who: str | None, stack: str | None) -> None:
     """Say that you look after an alarm, named as `quality/roc_auc`: it is told again only when it gets worse or ends."""
-    from datetime import UTC, datetime
+    from heliostat.cli.rollouts.access import with_controller
+    from heliostat.spec.alarm_orders import AcknowledgeOrder
 
-    from heliostat.monitoring.alarms import UnknownAlarmError
-    from heliostat.monitoring.alarms import acknowledge as acknowledged
-    from heliostat.systems.errors import PermanentError
-
-    key, person = _key(application, alarm), who or _user()
-    try:
-        _change(stack, application, lambda state: acknowledged(state, key, person, datetime.now(UTC)))
-    except UnknownAlarmError as error:
-        raise PermanentError(str(error)) from None
-    say.out(f"{person} looks after {key}")
+    order = AcknowledgeOrder(alarm=_key(application, alarm), by=who or _user())
+    with_controller(stack, lambda client: client.acknowledge(application, order))
+    say.out(f"{order.alarm} is looked after")
 
 
 @monitor.command()
@@ -164,26 +157,29 @@ def silence(application: str, alarms_: str, seconds: float, why: str, who: str |
     """Keep alarms to themselves for a while: one as `quality/roc_auc`, or a pattern as `drift/*`. They are found and shown."""
     from datetime import UTC, datetime, timedelta
 
-    from heliostat.monitoring.alarms import silence as silenced
+    from heliostat.cli.rollouts.access import with_controller
+    from heliostat.spec.alarm_orders import SilenceOrder
 
-    now, keys, person = datetime.now(UTC), _key(application, alarms_), who or _user()
-    until = now + timedelta(seconds=seconds)
-    _change(stack, application, lambda state: silenced(state, keys, until, why, person, now))
-    say.out(f"{keys} is silent until {until:%Y-%m-%d %H:%M} UTC")
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    order = SilenceOrder(alarms=_key(application, alarms_), until=until, why=why, by=who or _user())
+    with_controller(stack, lambda client: client.silence(application, order))
+    say.out(f"{order.alarms} is silent until {until:%Y-%m-%d %H:%M} UTC")
 
 
 @monitor.command()
 @_APPLICATION
 @click.argument("alarms_", metavar="ALARMS")
+@_WHO
 @options.stack
 @options.everywhere
-def unsilence(application: str, alarms_: str, stack: str | None) -> None:
+def unsilence(application: str, alarms_: str, who: str | None, stack: str | None) -> None:
     """End a silence before its time, named as it was silenced. What it hid and is still wrong is told with the next look."""
-    from heliostat.monitoring.alarms import end_silence
+    from heliostat.cli.rollouts.access import with_controller
+    from heliostat.spec.alarm_orders import UnsilenceOrder
 
-    keys = _key(application, alarms_)
-    _change(stack, application, lambda state: end_silence(state, keys))
-    say.out(f"{keys} is told again")
+    order = UnsilenceOrder(alarms=_key(application, alarms_), by=who or _user())
+    with_controller(stack, lambda client: client.unsilence(application, order))
+    say.out(f"{order.alarms} is told again")
 
 
 @monitor.command()
@@ -246,15 +242,6 @@ def _read(stack: str | None, application: str | None) -> tuple[str, MonitorState
     store = open_store(_store_of(_platform(stack)))
     name = _chosen(application, monitors.names(store))
     return name, monitors.read(store, name)
-
-
-def _change(stack: str | None, application: str, act: Callable[[Alarms], Alarms]) -> None:
-    from heliostat.cli.operators import monitors
-    from heliostat.systems.objects import open_store
-
-    store = open_store(_store_of(_platform(stack)))
-    name = _chosen(application, monitors.names(store))
-    monitors.change(store, name, lambda state: state.model_copy(update={"alarms": act(state.alarms)}))
 
 
 def _chosen(application: str | None, there: list[str]) -> str:
