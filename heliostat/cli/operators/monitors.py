@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -75,6 +76,16 @@ def read(store: ObjectStore, name: str) -> MonitorState:
         PermanentError, RetryableError: the store, or the state in it, cannot be read.
     """
     return _state(name, Revisions(store, states(name)).newest()[1])
+
+
+def change(store: ObjectStore, name: str, act: Callable[[MonitorState], MonitorState]) -> MonitorState:
+    """Have a monitor remember something else; nobody's change is lost by it.
+
+    Raises:
+        PermanentError, RetryableError: as `read`. Whatever `act` raises comes through as it is.
+    """
+    revisions = Revisions(store, states(name))
+    return _state(name, revisions.change(lambda content: act(_state(name, content)).model_dump_json().encode()))
 
 
 def _state(name: str, content: bytes | None) -> MonitorState:
