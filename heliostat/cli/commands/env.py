@@ -139,10 +139,11 @@ def sweep(remote: str, dry_run: bool, as_json: bool) -> int:
     from heliostat.systems.git import remote_branches
 
     environments = environments_here(as_json)
+    listed_at = time.time()
     branches = remote_branches(environments.project.root, os.environ, remote)
     if branches is None:
         say.told(f"warning: the remote {remote!r} does not say which branches there are: none counts as gone")
-    swept = environments.sweep(branches, only_tell=dry_run)
+    swept = environments.sweep(branches, only_tell=dry_run, listed_at=listed_at)
     if as_json:
         found = [{"name": e.name, "branch": e.branch, "why": e.why, "failure": e.failure or None} for e in swept]
         say.out(json.dumps({"dryRun": dry_run, "swept": found}, indent=2))
