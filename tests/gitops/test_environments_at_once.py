@@ -1,4 +1,4 @@
-"""What others do to environments while a sweep, a `down` or an `up` is on its way counts: nobody works on what he read before."""
+"""What others do while a sweep, a `down` or an `up` is on its way counts: nobody works on what he read before."""
 
 from __future__ import annotations
 
