@@ -86,6 +86,9 @@ class Forge(Protocol):
     def edit_comment(self, number: int, comment: str, text: str) -> bool:
         """Put another text in a comment; False where somebody has deleted it, or the token may not change it."""
 
+    def delete_comment(self, number: int, comment: str) -> None:
+        """Delete a comment; nothing where it is gone, or the token may not."""
+
     def pull_request(self, number: int) -> PullRequest:
         """A pull request by its number."""
 

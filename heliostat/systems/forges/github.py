@@ -81,7 +81,7 @@ class GitHub(LikeGitHub):
                 yield Gate(str(jobs[name]["id"]), run["head_sha"], run["html_url"], standing, int(run["run_attempt"]))
 
     def begin_again(self, gate: Gate) -> None:  # noqa: D102
-        self._client.call("POST", f"{self._repository}/actions/jobs/{gate.job}/rerun")
+        self._client.call("POST", f"{self._repository}/actions/jobs/{gate.job}/rerun", may_be_empty=True)
 
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted

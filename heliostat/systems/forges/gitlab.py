@@ -56,6 +56,10 @@ class GitLab:
         path = f"{self._project}/merge_requests/{number}/notes/{comment}"
         return self._client.call("PUT", path, none_at=GONE_OR_REFUSED, json={"body": text}) is not None
 
+    def delete_comment(self, number: int, comment: str) -> None:  # noqa: D102
+        path = f"{self._project}/merge_requests/{number}/notes/{comment}"
+        self._client.call("DELETE", path, none_at=GONE_OR_REFUSED, may_be_empty=True)
+
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return _pull_request(self._client.call("GET", f"{self._project}/merge_requests/{number}"))
 
@@ -98,7 +102,7 @@ class GitLab:
                 yield Gate(str(job["id"]), pipeline["sha"], pipeline["web_url"], standing, len(found))
 
     def begin_again(self, gate: Gate) -> None:  # noqa: D102
-        self._client.call("POST", f"{self._project}/jobs/{gate.job}/retry")
+        self._client.call("POST", f"{self._project}/jobs/{gate.job}/retry", may_be_empty=True)
 
     def close_pull_request(self, number: int, text: str) -> None:  # noqa: D102
         said = {"state_event": "close", "description": text}
