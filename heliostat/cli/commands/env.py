@@ -47,8 +47,10 @@ def up(branch: str | None, detach: bool, retry_refused: bool, as_json: bool) -> 
 
     What any environment trained, measured or made before is not made again.
     """
+    from heliostat.gitops.pull_requests import refuse_fork_here
     from heliostat.systems.git import commit_of
 
+    refuse_fork_here(os.environ)
     environments = environments_here(as_json)
     flags = [flag for flag, given in ((switches.DETACH, detach), (switches.RETRY_REFUSED, retry_refused)) if given]
     commit = commit_of(environments.project.root, os.environ)
@@ -112,7 +114,10 @@ def down(name: str | None, yes: bool, as_json: bool) -> int:
     """
     from heliostat.cli.exits import DeclinedError
     from heliostat.cli.session import is_interactive
+    from heliostat.gitops.pull_requests import refuse_fork_here
 
+    if not name:
+        refuse_fork_here(os.environ)
     environments = environments_here(as_json)
     wanted = _branch(environments, name)
     record = environments.find(wanted)
