@@ -21,10 +21,11 @@ from heliostat.engine.state import going, locks
 from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
 from heliostat.gitops.commands import StackCommands, WorkGoesOnError
-from heliostat.gitops.expiry import why_it_goes, with_use
+from heliostat.gitops.expiry import why_it_goes
 from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import Templated, templated
+from heliostat.gitops.usage import Uses
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.branch_environments import BranchEnvironment, environment_name
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -76,6 +77,10 @@ class Environments:
         """What is known of each."""
         return Records(self.backend.bucket, self.project.name)
 
+    @property
+    def _uses(self) -> Uses:
+        return Uses(self.records, self.outputs, self.count_requests, self.clock, self.say)
+
     def find(self, wanted: str) -> EnvironmentRecord | None:
         """The environment of a branch, or of its own name; None where there is none."""
         return self.records.find(environment_name(wanted)) or self.records.named(wanted)
@@ -125,7 +130,9 @@ class Environments:
                 "heliostat.toml"
             )
         self._wait_for(record.name)
-        self._take_down(record)
+        # Whoever was waited for may have brought what is to go with it, or have taken it down.
+        if (found := self.records.find(record.name)) is not None:
+            self._take_down(found)
 
     def extend(self, record: EnvironmentRecord, seconds: float) -> EnvironmentRecord:
         """Have it stay for so long from now on, used or not."""
@@ -140,11 +147,13 @@ class Environments:
         """Have it stay until then, Unix time, used or not; the same once more does nothing.
 
         Raises:
-            PermanentError: it is being taken down.
+            PermanentError: it is gone, or is being taken down.
         """
-        if record.leaving:
-            raise PermanentError(f"{record.name} is being taken down; `heliostat env up` makes it anew")
-        later = record.model_copy(update={"kept_until": max(record.kept_until, moment)})
+        found = self.records.find(record.name)
+        if found is None or found.leaving:
+            how = "is gone" if found is None else "is being taken down"
+            raise PermanentError(f"{record.name} {how}; `heliostat env up` makes it anew")
+        later = found.model_copy(update={"kept_until": max(found.kept_until, moment)})
         self.records.write(later)
         return later
 
@@ -158,7 +167,7 @@ class Environments:
         swept = [Swept(each.name, "", "its record is damaged", each.told) for each in damaged]
         for each in damaged:
             self.say(f"{each.name}: {each.told}")
-        for name, is_use_known in self._with_use(records):
+        for name, is_use_known in self._uses.note(records):
             # Each takes seconds to go: what was pushed or extended meanwhile counts.
             record = self.records.find(name)
             if record is None:
@@ -296,30 +305,6 @@ class Environments:
                 )
             self.backend.remove(ref)
             going.forget(self.backend, ref)
-
-    def _with_use(self, records: Sequence[EnvironmentRecord]) -> list[tuple[str, bool]]:
-        """Note who asked the applications of each; their names, and whether anybody could tell."""
-        counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
-        looked = []
-        for record in records:
-            ours = set(record.applications)
-            told = counters[record.platform]
-            counts = {name: count for name, count in (told or {}).items() if name in ours}
-            # A controller that does not answer takes its time: what was noted meanwhile is not to be overwritten.
-            found = self.records.find(record.name)
-            if found is not None and (after := with_use(found, counts, self.clock())) != found:
-                self.records.write(after)
-            looked.append((record.name, told is not None))
-        return looked
-
-    def _counters(self, stack: str) -> Mapping[str, float] | None:
-        """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
-        try:
-            controller = (self.outputs(stack).get("platform") or {}).get("controller")
-            return self.count_requests(ControllerAddress.model_validate(controller)) if controller else {}
-        except (RetryableError, PermanentError, EngineError) as error:
-            self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
-            return None
 
     def _platform(self, record: EnvironmentRecord) -> Mapping[str, Any]:
         found = self.outputs(record.platform).get("platform")

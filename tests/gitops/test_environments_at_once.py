@@ -10,8 +10,8 @@ from environments_world import DAY, EnvironmentsWorld
 
 from heliostat.engine.stackerrors import LockedError
 from heliostat.spec.addresses import ControllerAddress
-from heliostat.spec.branch_environments import environment_name
-from heliostat.systems.errors import RetryableError
+from heliostat.spec.branch_environments import environment_name, name_in
+from heliostat.systems.errors import PermanentError, RetryableError
 
 BRANCH, OTHER = "feature/x", "other"
 NAME = environment_name(BRANCH)
@@ -119,6 +119,32 @@ def test_an_environment_that_begins_to_go_while_it_comes_up_is_told_and_comes_up
             environments.up(BRANCH, "two", [])
     assert leaving and world.template.read_text() == read
     assert world.environments.up(BRANCH, "two", []).commit == "two"
+
+
+def test_what_is_extended_by_whoever_read_it_before_a_push_stays_as_it_was_pushed(world: EnvironmentsWorld):
+    """As by a comment: a controller is asked in between who wrote it."""
+    read = world.environments.up(BRANCH, "one", [])
+    world.environments.up(BRANCH, "two", [])
+    extended = world.environments.extend(read, 7 * DAY)
+    assert (extended.commit, extended.kept_until) == ("two", world.now + 7 * DAY)
+    assert world.environments.find(BRANCH) == extended
+    world.environments.down(read)
+    with pytest.raises(PermanentError, match="is gone"):
+        world.environments.extend(read, 7 * DAY)
+    assert world.environments.records.all() == []
+
+
+def test_what_an_up_brought_while_a_down_waited_for_it_goes_with_it(world: EnvironmentsWorld):
+    whole = world.template.read_text()
+    world.template.write_text(whole.replace("    demand: {batch: {nightly: {source: {kind: snapshot}}}}\n", ""))
+    read = world.environments.up(BRANCH, "one", [])
+    world.template.write_text(whole)
+    world.environments.up(BRANCH, "two", [])
+    left = world.put(f"ledger/{name_in(NAME, 'demand')}/0000000001.json")
+    world.environments.down(read)
+    assert not left.exists()
+    world.environments.down(read)
+    assert world.environments.records.all() == [], "it is gone already"
 
 
 def test_what_is_left_is_removed_by_whoever_holds_the_stack(world: EnvironmentsWorld):
