@@ -97,7 +97,7 @@ def _github(repository: PlayedRepository, method: str, path: str, said: dict[str
             "title": one["title"],
             "body": one["text"],
             "html_url": f"https://forge/pull/{number}",
-            "head": {"ref": one["head"], "repo": theirs, "repo_id": 2 if one["fork"] else 1},
+            "head": {"ref": one["head"], "sha": one.get("commit", ""), "repo": theirs, "repo_id": 2 if one["fork"] else 1},
             "base": {"ref": one["base"], "repo": {"full_name": NAME}, "repo_id": 1},
         }
 
@@ -139,7 +139,12 @@ def _hub(
 def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
     def merge_request(number: int) -> dict[str, Any]:
         one = repository.pulls[number]
-        kept = {"title": one["title"], "description": one["text"], "state": one["state"].replace("open", "opened")}
+        kept = {
+            "title": one["title"],
+            "description": one["text"],
+            "state": one["state"].replace("open", "opened"),
+            "sha": one.get("commit", ""),
+        }
         ids = {"source_project_id": 2 if one["fork"] else 1, "target_project_id": 1}
         branches = {"source_branch": one["head"], "target_branch": one["base"]}
         return {"iid": number, "web_url": f"https://forge/-/merge_requests/{number}", **kept, **ids, **branches}

@@ -145,6 +145,13 @@ def test_an_open_pull_request_is_found_behind_a_hundred_others(played: PlayedFor
     assert there is not None and there.number == 2000
 
 
+def test_a_pull_request_tells_the_commit_that_its_branch_is_at(played: PlayedForge):
+    played.repository.pull("feature")
+    assert played.forge.pull_request(7).commit == ""
+    played.repository.pulls[7]["commit"] = "c" * 40
+    assert played.forge.pull_request(7).commit == "c" * 40
+
+
 def test_a_pull_request_tells_its_branches_and_whether_it_comes_from_a_fork(played: PlayedForge):
     played.repository.pull("feature")
     found = played.forge.pull_request(7)

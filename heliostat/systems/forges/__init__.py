@@ -35,6 +35,8 @@ class PullRequest:
     url: str
     from_fork: bool
     """Whether the branch is in another repository: what it brings is anybody's."""
+    commit: str = ""
+    """What the branch is at; empty where the forge does not say."""
 
 
 class Standing(StrEnum):

@@ -70,4 +70,4 @@ class Gitea(LikeGitHub):
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         head, base = said["head"], said["base"]
         from_fork = head.get("repo_id") != base.get("repo_id")
-        return PullRequest(int(said["number"]), head["ref"], base["ref"], said["html_url"], from_fork)
+        return PullRequest(int(said["number"]), head["ref"], base["ref"], said["html_url"], from_fork, head.get("sha") or "")

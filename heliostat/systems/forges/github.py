@@ -86,7 +86,10 @@ class GitHub(LikeGitHub):
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted
         ours = (said["base"].get("repo") or {}).get("full_name")
-        return PullRequest(int(said["number"]), said["head"]["ref"], said["base"]["ref"], said["html_url"], theirs != ours)
+        head, base = said["head"], said["base"]
+        return PullRequest(
+            int(said["number"]), head["ref"], base["ref"], said["html_url"], theirs != ours, head.get("sha") or ""
+        )
 
 
 def _standing(gate: Mapping[str, Any], behind: Mapping[str, Any]) -> Standing:

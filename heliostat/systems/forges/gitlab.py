@@ -111,7 +111,8 @@ class GitLab:
 
 def _pull_request(said: Mapping[str, Any]) -> PullRequest:
     from_fork = said["source_project_id"] != said["target_project_id"]
-    return PullRequest(int(said["iid"]), said["source_branch"], said["target_branch"], said["web_url"], from_fork)
+    commit = said.get("sha") or ""
+    return PullRequest(int(said["iid"]), said["source_branch"], said["target_branch"], said["web_url"], from_fork, commit)
 
 
 def _comment(said: Mapping[str, Any]) -> Comment:
