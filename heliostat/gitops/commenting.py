@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from heliostat.gitops.plan_comment import MARK
 from heliostat.systems.errors import RetryableError
 from heliostat.systems.forges import Comment, Forge
@@ -11,17 +13,30 @@ def keep_comment(forge: Forge, number: int, text: str, mark: str = MARK) -> None
     """Have our comment on a pull request that begins with `mark`, as `text` does, say `text`: edited where it is there, made
     anew where somebody deleted it, or it may not be edited.
 
-    Where the forge left it open whether it took the comment, it is looked up: there never are two.
+    Where the forge left it open whether it took the comment, it is looked up. Of two, as of two jobs that found none at the
+    same time, the first one stays.
 
     Raises:
         PermanentError: the forge refuses.
         RetryableError: it does not answer.
     """
-    there = find_comment(forge, number, mark)
-    if there is not None and there.text == text:
-        return
-    if there is not None and forge.edit_comment(number, there.id, text):
-        return
+    there = _ours(forge, number, mark)
+    kept = _edited(forge, number, there, text)
+    if kept is None:
+        _add(forge, number, text, mark)
+        there = _ours(forge, number, mark)
+        kept = _edited(forge, number, there, text)
+    for each in there:
+        if each != kept:
+            forge.delete_comment(number, each.id)
+
+
+def _edited(forge: Forge, number: int, there: Sequence[Comment], text: str) -> Comment | None:
+    """The first of some comments that says a text, now or already; None where none may be edited."""
+    return next((each for each in there if each.text == text or forge.edit_comment(number, each.id, text)), None)
+
+
+def _add(forge: Forge, number: int, text: str, mark: str) -> None:
     try:
         forge.add_comment(number, text)
     except RetryableError:
@@ -34,5 +49,9 @@ def find_comment(forge: Forge, number: int, mark: str = MARK) -> Comment | None:
 
     Marks are known to everybody: what others wrote below one is theirs, and they may change it after we did.
     """
+    return next(iter(_ours(forge, number, mark)), None)
+
+
+def _ours(forge: Forge, number: int, mark: str) -> list[Comment]:
     own = forge.own_login
-    return next((each for each in forge.comments(number) if each.author == own and each.text.startswith(mark)), None)
+    return [each for each in forge.comments(number) if each.author == own and each.text.startswith(mark)]

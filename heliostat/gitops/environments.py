@@ -21,10 +21,11 @@ from heliostat.engine.state import locks
 from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
 from heliostat.engine.state.secrets import Keyring
 from heliostat.gitops.commands import StackCommands, WorkGoesOnError
-from heliostat.gitops.expiry import why_it_goes, with_use
+from heliostat.gitops.expiry import why_it_goes
 from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import Templated, templated
+from heliostat.gitops.usage import Uses
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.branch_environments import BranchEnvironment, environment_name
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -76,6 +77,10 @@ class Environments:
         """What is known of each."""
         return Records(self.backend.bucket, self.project.name)
 
+    @property
+    def _uses(self) -> Uses:
+        return Uses(self.records, self.outputs, self.count_requests, self.clock, self.say)
+
     def find(self, wanted: str) -> EnvironmentRecord | None:
         """The environment of a branch, or of its own name; None where there is none."""
         return self.records.find(environment_name(wanted)) or self.records.named(wanted)
@@ -85,6 +90,7 @@ class Environments:
 
         Raises:
             CommandFailedError: the update failed; run it again.
+            RetryableError: another job takes it down; run it again.
             PermanentError: there is no template, or it is none, or a stack has the environment's name.
         """
         self._wait_for(environment_name(branch))
@@ -99,9 +105,8 @@ class Environments:
             there = f"what it has on that of {found.platform} goes first"
             self.say(f"{found.name} moves to the platform of {made.platform}: {there}")
             self._take_down(found)
-            found = None
-        record = self._noted(branch, commit, made, found)
-        self._require_stack(record, found is not None)
+        record, is_known = self._noted(branch, commit, made)
+        self._require_stack(record, is_known)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
         try:
             self.commands.up(record.name, self._config_file(record), flags)
@@ -125,7 +130,9 @@ class Environments:
                 "heliostat.toml"
             )
         self._wait_for(record.name)
-        self._take_down(record)
+        # Whoever was waited for may have brought what is to go with it, or have taken it down.
+        if (found := self.records.find(record.name)) is not None:
+            self._take_down(found)
 
     def extend(self, record: EnvironmentRecord, seconds: float) -> EnvironmentRecord:
         """Have it stay for so long from now on, used or not."""
@@ -140,33 +147,36 @@ class Environments:
         """Have it stay until then, Unix time, used or not; the same once more does nothing.
 
         Raises:
-            PermanentError: it is being taken down.
+            PermanentError: it is gone, or is being taken down.
         """
-        if record.leaving:
-            raise PermanentError(f"{record.name} is being taken down; `heliostat env up` makes it anew")
-        later = record.model_copy(update={"kept_until": max(record.kept_until, moment)})
+        found = self.records.find(record.name)
+        if found is None or found.leaving:
+            how = "is gone" if found is None else "is being taken down"
+            raise PermanentError(f"{record.name} {how}; `heliostat env up` makes it anew")
+        later = found.model_copy(update={"kept_until": max(found.kept_until, moment)})
         self.records.write(later)
         return later
 
-    def sweep(self, branches: Collection[str] | None, *, only_tell: bool) -> list[Swept]:
-        """Take down what is not used any more, or was cut off on its way out; one that fails holds up no other."""
+    def sweep(self, branches: Collection[str] | None, *, only_tell: bool, listed_at: float | None = None) -> list[Swept]:
+        """Take down what is not used any more, or was cut off on its way out; one that fails holds up no other.
+
+        `branches` are those that the remote had at `listed_at`, Unix time; by default now.
+        """
+        listed_at = self.clock() if listed_at is None else listed_at
         records, damaged = self.records.survey()
         swept = [Swept(each.name, "", "its record is damaged", each.told) for each in damaged]
         for each in damaged:
             self.say(f"{each.name}: {each.told}")
-        for record, is_use_known in self._with_use(records):
-            why = why_it_goes(record, self.settings, branches, self.clock(), is_use_known=is_use_known)
-            if why is None:
+        for name, is_use_known in self._uses.note(records):
+            # Each takes seconds to go: what was pushed or extended meanwhile counts.
+            record = self.records.find(name)
+            if record is None:
                 continue
-            failure = ""
-            if not only_tell:
-                self.say(f"{record.name}: {why}")
-                try:
-                    self._take_down(record)
-                except (PermanentError, RetryableError, EngineError) as error:
-                    failure = str(error)
-                    self.say(f"{record.name}: it stays until the next sweep: {failure}")
-            swept.append(Swept(record.name, record.branch, why, failure))
+            known = branches if record.used <= listed_at else None
+            why = why_it_goes(record, self.settings, known, self.clock(), is_use_known=is_use_known)
+            if why is not None:
+                failure = "" if only_tell else self._sweep_away(record, why)
+                swept.append(Swept(record.name, record.branch, why, failure))
         return swept
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
@@ -193,8 +203,21 @@ class Environments:
             ) from None
         return templated(text, str(file), environment)
 
-    def _noted(self, branch: str, commit: str, made: Templated, found: EnvironmentRecord | None) -> EnvironmentRecord:
-        now = self.clock()
+    def _sweep_away(self, record: EnvironmentRecord, why: str) -> str:
+        """Take one down; why that failed, empty where it is gone."""
+        self.say(f"{record.name}: {why}")
+        try:
+            self._take_down(record)
+        except (PermanentError, RetryableError, EngineError) as error:
+            self.say(f"{record.name}: it stays until the next sweep: {error}")
+            return str(error)
+        return ""
+
+    def _noted(self, branch: str, commit: str, made: Templated) -> tuple[EnvironmentRecord, bool]:
+        """Its record, and whether there was one."""
+        now, found = self.clock(), self.records.find(environment_name(branch))
+        if found is not None and found.leaving:
+            raise RetryableError(f"{found.name} is being taken down by another job: run it again, and it comes up anew")
         before = found or EnvironmentRecord(
             name=environment_name(branch), branch=branch, template="", platform="", made=now, used=now, idle_seconds=0.0
         )
@@ -213,7 +236,7 @@ class Environments:
         }
         record = before.model_copy(update=changes)
         self.records.write(record)
-        return record
+        return record, found is not None
 
     def _require_stack(self, record: EnvironmentRecord, is_known: bool) -> None:
         ref = self._ref(record)
@@ -248,50 +271,39 @@ class Environments:
         locks.release_older(self.backend.bucket, ref.full_name, self.clock() - _LOCKED_SECONDS, self.say)
         if self.backend.exists(ref):
             self.commands.destroy(record.name, self._config_file(record))
+        # Also where the stack is gone: whoever was killed while he removed it left his lock, which this one clears.
+        with locks.locked(self.backend.bucket, ref.full_name, self.say):
+            if self._is_still_going(record):
+                self._remove_all_of(record, ref)
+        # As long as anything is left, a lock too, it is known.
+        if self._is_still_going(record):
+            # Their number grows with the branches that ever were; none of them is ever gone back to.
+            self.backend.remove_copies(ref)
+            self._config_path(record).unlink(missing_ok=True)
+            self.records.remove(record.name)
+
+    def _is_still_going(self, record: EnvironmentRecord) -> bool:
+        """Whether nobody finished a `down` meanwhile, as an `up` of the same branch does before it makes it anew."""
+        found = self.records.find(record.name)
+        if found is not None and (found.leaving, found.made) == (True, record.made):
+            return True
+        if found is not None:
+            self.say(f"{record.name} was made anew meanwhile, and stays")
+        return False
+
+    def _remove_all_of(self, record: EnvironmentRecord, ref: StackRef) -> None:
+        """What is left of it when its resources are gone; whoever calls it holds the stack."""
         # Whoever only brings one up does without what reaches stores and MLflow: half of the imports.
         from heliostat.gitops.leftovers import remove_leftovers
 
         remove_leftovers(record, self._platform(record), keep_runs=self.settings.keep_runs)
-        self._forget_stack(ref)
-        # Their number grows with the branches that ever were; none of them is ever gone back to.
-        self.backend.remove_copies(ref)
-        self._config_path(record).unlink(missing_ok=True)
-        self.records.remove(record.name)
-
-    def _forget_stack(self, ref: StackRef) -> None:
-        # Also where it is gone: whoever was killed while he removed it left his lock, which this one clears.
-        with locks.locked(self.backend.bucket, ref.full_name, self.say):
-            if not self.backend.exists(ref):
-                return
+        if self.backend.exists(ref):
             left = (self.backend.read(ref).deployment or {}).get("resources") or []
             if left:
                 raise RetryableError(
                     f"{ref.name} has {len(left)} resources again: somebody brought it up meanwhile; run it again"
                 )
             self.backend.remove(ref)
-
-    def _with_use(self, records: Sequence[EnvironmentRecord]) -> list[tuple[EnvironmentRecord, bool]]:
-        """Records after a look at who asked their applications, and whether anybody could tell."""
-        counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
-        looked = []
-        for record in records:
-            ours = set(record.applications)
-            told = counters[record.platform]
-            counts = {name: count for name, count in (told or {}).items() if name in ours}
-            after = with_use(record, counts, self.clock())
-            if after != record:
-                self.records.write(after)
-            looked.append((after, told is not None))
-        return looked
-
-    def _counters(self, stack: str) -> Mapping[str, float] | None:
-        """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
-        try:
-            controller = (self.outputs(stack).get("platform") or {}).get("controller")
-            return self.count_requests(ControllerAddress.model_validate(controller)) if controller else {}
-        except (RetryableError, PermanentError, EngineError) as error:
-            self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
-            return None
 
     def _platform(self, record: EnvironmentRecord) -> Mapping[str, Any]:
         found = self.outputs(record.platform).get("platform")

@@ -6,7 +6,10 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-_MARKS = ("\\", "`", "*", "_", "|", "[", "]", "#")
+_MARKS = ("\\", "`", "*", "_", "|", "[", "]", "#", "~", "$", "!")
+"""`~` strikes out, and is a label of GitLab's; `$` is a formula of GitHub's; `!` is a picture, or a merge request."""
+_FIRST = ("/", "-", "+")
+"""What makes an order of GitLab's, or a list, where it begins a line."""
 
 
 def text_of(text: str) -> str:
@@ -14,6 +17,7 @@ def text_of(text: str) -> str:
     plain = html.escape(" ".join(text.split()), quote=False)
     for mark in _MARKS:
         plain = plain.replace(mark, f"\\{mark}")
+    plain = f"\\{plain}" if plain.startswith(_FIRST) else plain
     return plain.replace("@", "@\u200b")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from heliostat.gitops.comparison import by_difference
-from heliostat.gitops.markdown import figure, table, text_of
+from heliostat.gitops.markdown import code, figure, table, text_of
 from heliostat.spec.snapshot_settings import sample_text
 
 _MANY: Final = 30
@@ -35,15 +35,15 @@ class Card:
 
 def card_text(card: Card, stack: str, workload: str, before: str | None, why: str) -> str:
     """The pull request's text: what it pins in place of what, why, and the evaluation overall, by slice and by group."""
-    instead = f"in the place of `{before}`" if before else "where nothing was pinned"
-    parts = [f"Pins `{card.version}` for **{workload}** in the stack **{stack}**, {instead}.", why, _identity(card)]
+    instead = f"in the place of {code(before)}" if before else "where nothing was pinned"
+    parts = [f"Pins {code(card.version)} for **{workload}** in the stack **{stack}**, {instead}.", why, _identity(card)]
     if card.report is None:
         parts.append("There is no evaluation of it: it was pinned, or registered by others.")
     else:
         if (share := card.report.get("sample")) is not None:
             parts.append(f"**The figures are of {sample_text(share)}.**")
         parts += [_overall(card.report), *_slices(card.report), *_fairness(card.report)]
-        parts.append(f"The whole evaluation: `{card.report_uri}`")
+        parts.append(f"The whole evaluation: {code(card.report_uri)}")
     return "\n\n".join(part for part in parts if part)
 
 

@@ -14,10 +14,15 @@ from typing import Any, Final, Protocol
 from heliostat.gitops.plan_comment import EnvironmentNote, PlanReport, StackPlan, comment
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Forge
+from heliostat.systems.forges.events import is_from_fork
 
 REPORT: Final = "report.json"
 WHOLE: Final = "comment.md"
 _UNBOUNDED: Final = 1 << 30
+_FORK: Final = (
+    "{} comes from a fork: it gets `heliostat ci validate` alone, and never a credential. Somebody who may write pushes the "
+    "branch to this repository once it was read"
+)
 
 
 class ForkError(PermanentError):
@@ -51,10 +56,17 @@ def refuse_forks(forge: Forge, number: int) -> None:
         ForkError: it comes from a fork.
     """
     if forge.pull_request(number).from_fork:
-        raise ForkError(
-            f"pull request {number} comes from a fork: it gets `heliostat ci validate` alone, and never a credential. "
-            "Somebody who may write pushes the branch to this repository once it was read"
-        )
+        raise ForkError(_FORK.format(f"pull request {number}"))
+
+
+def refuse_fork_here(environment: Mapping[str, str]) -> None:
+    """See that this job is not for a fork's pull request, whose branch may be called as one of the repository's is.
+
+    Raises:
+        ForkError: it is.
+    """
+    if is_from_fork(environment):
+        raise ForkError(_FORK.format("the pull request of this job"))
 
 
 def preview_all(previews: Previews, affected: Mapping[str, Sequence[str]], commit: str, folder: Path) -> PlanReport:

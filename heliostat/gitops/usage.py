@@ -1,12 +1,55 @@
-"""How many requests the applications on a platform were asked, by its controller."""
+"""How many requests the applications on a platform were asked, by its controller; another count than before is a use."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from heliostat.engine.errors import EngineError
+from heliostat.gitops.expiry import with_use
+from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.spec.addresses import ControllerAddress
+from heliostat.systems.errors import PermanentError, RetryableError
 
 _COUNTER = "heliostat_requests_total"
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Notes which environments were asked something."""
+
+    records: Records
+    outputs: Callable[[str], Mapping[str, Any]]
+    """What a stack exports."""
+    count_requests: Callable[[ControllerAddress], Mapping[str, float]]
+    clock: Callable[[], float]
+    say: Callable[[str], None]
+
+    def note(self, records: Sequence[EnvironmentRecord]) -> list[tuple[str, bool]]:
+        """Note the use of each; their names, and whether anybody could tell."""
+        counters = {platform: self._counters(platform) for platform in {record.platform for record in records}}
+        looked = []
+        for record in records:
+            ours = set(record.applications)
+            told = counters[record.platform]
+            counts = {name: count for name, count in (told or {}).items() if name in ours}
+            # A controller that does not answer takes its time: what was noted meanwhile is not to be overwritten.
+            found = self.records.find(record.name)
+            if found is not None and (after := with_use(found, counts, self.clock())) != found:
+                self.records.write(after)
+            looked.append((record.name, told is not None))
+        return looked
+
+    def _counters(self, stack: str) -> Mapping[str, float] | None:
+        """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
+        try:
+            controller = (self.outputs(stack).get("platform") or {}).get("controller")
+            return self.count_requests(ControllerAddress.model_validate(controller)) if controller else {}
+        except (RetryableError, PermanentError, EngineError) as error:
+            self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
+            return None
 
 
 def requests_on(controller: ControllerAddress) -> dict[str, float]:

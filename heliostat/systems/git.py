@@ -95,6 +95,13 @@ def commit_of(folder: Path, environment: Mapping[str, str]) -> str:
     return _git(folder, environment, "rev-parse", "--verify", "HEAD") or ""
 
 
+def is_behind(folder: Path, environment: Mapping[str, str], commit: str) -> bool:
+    """Whether what is checked out does not have a commit of its branch; no clone knows that has not the whole history."""
+    if not is_whole(folder, environment):
+        return False
+    return _git(folder, environment, "merge-base", "--is-ancestor", commit, "HEAD") is None
+
+
 def remote_branches(folder: Path, environment: Mapping[str, str], remote: str) -> frozenset[str] | None:
     """The branches of a remote, as it has them now; None where it does not answer, or there is none of that name."""
     told = _git(folder, {**environment, "GIT_TERMINAL_PROMPT": "0"}, "ls-remote", "--heads", remote)

@@ -54,6 +54,24 @@ def project(desk):
     return desk
 
 
+@pytest.mark.parametrize(
+    "command", [("env", "up"), ("env", "up", "--branch", "feature/x"), ("ci", "close"), ("env", "down", "-y")]
+)
+def test_a_job_for_a_fork_s_branch_touches_no_environment(project, command):
+    """Its branch may be called as one of ours is: nothing of a fork comes up, and nothing of ours goes for it."""
+    project.ok("env", "up", "--branch", "feature/x")
+    PlayedCommandLine.ran.clear()
+    repositories = {"head": {"repo": {"full_name": "mallory/demo"}}, "base": {"repo": {"full_name": "acme/demo"}}}
+    event = project.folder / "event.json"
+    event.write_text(json.dumps({"action": "closed", "pull_request": repositories}))
+    project.monkeypatch.setenv("GITHUB_HEAD_REF", "feature/x")
+    project.monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+    ran = project(*command)
+    assert ran.code == 1 and "comes from a fork" in ran.err
+    assert PlayedCommandLine.ran == []
+    assert NAME in project.ok("env", "list")
+
+
 def test_an_environment_comes_up_is_listed_extended_and_goes(project):
     out = project.ok("env", "up", "--branch", "feature/x", "--detach")
     assert f"{NAME}: the environment of feature/x" in out

@@ -34,6 +34,8 @@ class PlayedRepository:
     """What the next requests are answered with, in the place of what they ask for; None lets one through."""
     rival: Callable[[], object] | None = None
     """What another job does just before the next pull request is opened."""
+    commenter: Callable[[], object] | None = None
+    """What another job does just before the next comment is written."""
     lost: int = 0
     """How many of the next comments are taken, and not answered."""
     refused: str = ""
@@ -61,6 +63,10 @@ class PlayedRepository:
         self.comments[number][made], self.authors[made] = text, author
         return made
 
+    def delete(self, comment: str) -> object:
+        had = [each.pop(comment, None) for each in self.comments.values()]
+        return NOTHING if any(each is not None for each in had) else MISSING
+
     def open(self, said: dict[str, str]) -> int:
         number = next(self._numbers)
         self.pulls[number] = {**said, "fork": False, "state": "open"}
@@ -75,6 +81,8 @@ class PlayedRepository:
 
 Handler = Callable[[PlayedRepository, str, str, dict[str, Any]], Any]
 MISSING = object()
+NOTHING = object()
+"""An answer without a word, 204."""
 
 
 def _github(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
@@ -89,7 +97,7 @@ def _github(repository: PlayedRepository, method: str, path: str, said: dict[str
             "title": one["title"],
             "body": one["text"],
             "html_url": f"https://forge/pull/{number}",
-            "head": {"ref": one["head"], "repo": theirs, "repo_id": 2 if one["fork"] else 1},
+            "head": {"ref": one["head"], "sha": one.get("commit", ""), "repo": theirs, "repo_id": 2 if one["fork"] else 1},
             "base": {"ref": one["base"], "repo": {"full_name": NAME}, "repo_id": 1},
         }
 
@@ -131,7 +139,12 @@ def _hub(
 def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str, Any]) -> Any:
     def merge_request(number: int) -> dict[str, Any]:
         one = repository.pulls[number]
-        kept = {"title": one["title"], "description": one["text"], "state": one["state"].replace("open", "opened")}
+        kept = {
+            "title": one["title"],
+            "description": one["text"],
+            "state": one["state"].replace("open", "opened"),
+            "sha": one.get("commit", ""),
+        }
         ids = {"source_project_id": 2 if one["fork"] else 1, "target_project_id": 1}
         branches = {"source_branch": one["head"], "target_branch": one["base"]}
         return {"iid": number, "web_url": f"https://forge/-/merge_requests/{number}", **kept, **ids, **branches}
@@ -169,6 +182,7 @@ def _gitlab(repository: PlayedRepository, method: str, path: str, said: dict[str
     raise AssertionError(f"{method} {path} is no path of this forge")
 
 
+_COMMENT = re.compile(r"(?:issues/comments|merge_requests/\d+/notes)/(\d+)")
 _OF_A_COMMIT = re.compile(r"(?:repository/)?commits/([0-9a-f]+)/(pull|pulls|merge_requests)")
 
 
@@ -237,6 +251,10 @@ class PlayedForge:
         path = re.fullmatch(top, raw)
         assert path is not None, raw
         self.repository.asked.append(f"{request.method} {path[1]}")
+        if request.method == "POST" and path[1].endswith(("comments", "notes")):
+            commenter, self.repository.commenter = self.repository.commenter, None
+            if commenter is not None:
+                commenter()
         if (self.repository.refused and self.repository.refused in path[1]) or not self._may_edit(request.method, path[1]):
             return httpx.Response(403, json={"message": "Resource not accessible"})
         if request.method == "POST" and path[1] in ("pulls", "merge_requests") and self._is_open(said):
@@ -247,10 +265,14 @@ class PlayedForge:
         of_a_commit = _OF_A_COMMIT.fullmatch(path)
         if (found := self.repository.runs.answer(self.kind, request.method, path, said)) is not None:
             pass
+        elif request.method == "DELETE" and (comment := _COMMENT.fullmatch(path)) is not None:
+            found = self.repository.delete(comment[1])
         elif of_a_commit is not None:
             found = _brought(self.repository, of_a_commit, handler)
         else:
             found = handler(self.repository, request.method, unquote(path), said)
+        if found is NOTHING:
+            return httpx.Response(204)
         if found is MISSING:
             return httpx.Response(404, json={"message": "Not Found"})
         if self.repository.lost and request.method == "POST":
@@ -266,8 +288,8 @@ class PlayedForge:
         return httpx.Response(200, json=found)
 
     def _may_edit(self, method: str, path: str) -> bool:
-        comment = re.fullmatch(r".*/(?:comments|notes)/(\d+)", path)
-        if method not in ("PATCH", "PUT") or comment is None or self.repository.may_edit_others:
+        comment = _COMMENT.fullmatch(path)
+        if method not in ("PATCH", "PUT", "DELETE") or comment is None or self.repository.may_edit_others:
             return True
         return self.repository.authors.get(comment[1], OWN) == OWN
 

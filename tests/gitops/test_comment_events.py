@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 
 from heliostat.gitops.command_words import Command, Mistake, Verb, command_in
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.forges.events import CommentEvent, comment_here
+from heliostat.systems.forges.events import CommentEvent, comment_here, is_from_fork
 from heliostat.systems.forges.gitea import Gitea
 from heliostat.systems.forges.github import GitHub
 from heliostat.systems.forges.gitlab import GitLab
@@ -65,6 +65,32 @@ def test_a_file_that_tells_nothing_is_an_error_that_names_it(tmp_path: Path, sai
 def test_without_a_file_it_says_what_to_name():
     with pytest.raises(PermanentError, match="--pull-request and --comment"):
         comment_here({})
+
+
+OURS, THEIRS = {"repo": {"full_name": "acme/models"}}, {"repo": {"full_name": "mallory/models"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"pull_request": {"head": OURS, "base": OURS}}, False),
+        ({"pull_request": {"head": THEIRS, "base": OURS}}, True),
+        ({"pull_request": {"head": {"repo": None}, "base": OURS}}, True),
+        ({"pull_request": {}}, True),
+        ({"ref": "refs/heads/main"}, False),
+        ("no JSON", False),
+    ],
+)
+def test_what_happened_says_whether_it_is_of_a_fork(tmp_path: Path, said: Any, expected: bool):
+    file = tmp_path / "event.json"
+    file.write_text(said if isinstance(said, str) else json.dumps(said))
+    assert is_from_fork({"GITHUB_EVENT_PATH": str(file)}) is expected
+
+
+def test_a_pipeline_of_gitlab_says_whether_it_is_of_a_fork(tmp_path: Path):
+    mine = {"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1", "CI_MERGE_REQUEST_PROJECT_ID": "1"}
+    assert not is_from_fork(mine) and not is_from_fork({}) and not is_from_fork({"GITHUB_EVENT_PATH": str(tmp_path / "no")})
+    assert is_from_fork(mine | {"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "2"})
 
 
 @pytest.mark.parametrize("kind", ["github", "gitea", "gitlab"])

@@ -96,6 +96,25 @@ def test_an_answer_that_got_lost_makes_no_second_comment(played: PlayedForge):
     assert ours(played) == [ONE]
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_two_jobs_at_once_one_comment_comes_and_says_what_the_last_one_says(played: PlayedForge, is_first: bool):
+    """Where the forge begins jobs of one pull request side by side, both find no comment, and both write one."""
+    if is_first:
+        played.repository.commenter = lambda: played.repository.comment(7, ONE, OWN)
+    else:
+        played.repository.commenter = lambda: keep_comment(played.forge, 7, ONE)
+    keep_comment(played.forge, 7, OTHER)
+    assert ours(played) == [OTHER]
+
+
+def test_a_second_comment_that_a_killed_job_left_goes_with_the_next_run(played: PlayedForge):
+    for text in (ONE, OTHER):
+        played.repository.comment(7, text, OWN)
+    planted = played.repository.comment(7, ONE, "mallory")
+    keep_comment(played.forge, 7, ONE)
+    assert ours(played) == [ONE, ONE] and played.repository.comments[7][planted] == ONE, "what is another's stays"
+
+
 def test_comments_are_found_behind_a_hundred_others(played: PlayedForge):
     for number in range(120):
         played.repository.comment(7, f"Comment {number}")
@@ -124,6 +143,13 @@ def test_an_open_pull_request_is_found_behind_a_hundred_others(played: PlayedFor
     played.repository.pull("pin", number=2000)
     there = played.forge.open_pull_request_of("pin")
     assert there is not None and there.number == 2000
+
+
+def test_a_pull_request_tells_the_commit_that_its_branch_is_at(played: PlayedForge):
+    played.repository.pull("feature")
+    assert played.forge.pull_request(7).commit == ""
+    played.repository.pulls[7]["commit"] = "c" * 40
+    assert played.forge.pull_request(7).commit == "c" * 40
 
 
 def test_a_pull_request_tells_its_branches_and_whether_it_comes_from_a_fork(played: PlayedForge):
@@ -192,6 +218,36 @@ def test_what_is_no_api_is_told(played: PlayedForge):
     played.repository.trouble = [httpx.Response(200, text="<html>")]
     with pytest.raises(PermanentError, match="is it the forge's API"):
         keep_comment(played.forge, 7, ONE)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_forge_that_is_elsewhere_by_now_is_told_with_where(played: PlayedForge, status: int):
+    """As of a repository that was renamed. The token is sent to nobody else."""
+    moved = httpx.Response(status, headers={"location": "https://elsewhere/api"}, json={"message": "Moved Permanently"})
+    for ask in (
+        lambda: played.forge.pull_request(7),
+        lambda: played.forge.comments(7),
+        lambda: played.forge.add_comment(7, ONE),
+    ):
+        played.repository.trouble = [moved]
+        with pytest.raises(PermanentError, match=r"https://elsewhere/api.*HELIOSTAT_FORGE_REPOSITORY"):
+            ask()
+    assert played.repository.asked == []
+
+
+def test_a_forge_that_answers_with_nothing_is_asked_once_more_by_the_next_run(played: PlayedForge):
+    played.repository.trouble = [httpx.Response(200)]
+    with pytest.raises(RetryableError, match="wrote nothing"):
+        played.forge.comments(7)
+    played.repository.trouble = [httpx.Response(200)]
+    with pytest.raises(RetryableError, match="wrote nothing"):
+        played.forge.pull_request(7)
+
+
+def test_a_list_that_is_none_is_told(played: PlayedForge):
+    played.repository.trouble = [httpx.Response(200, json={"message": "maintenance"})]
+    with pytest.raises(PermanentError, match="is it the forge's API"):
+        played.forge.comments(7)
 
 
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "acme/models", "GITHUB_API_URL": "https://ghe/api/v3"}

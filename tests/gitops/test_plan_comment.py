@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from heliostat.gitops.markdown import fence, folded, table
+from heliostat.gitops.markdown import fence, folded, table, text_of
 from heliostat.gitops.plan_comment import MARK, EnvironmentNote, PlanReport, StackPlan, comment
 from heliostat.gitops.shortening import shortened
 
@@ -160,6 +160,15 @@ def test_what_is_too_long_loses_its_lists_first_and_says_where_all_of_it_is():
 def test_it_never_is_longer_than_the_forge_takes(longest: int):
     stacks = tuple(StackPlan(f"stack-{each}", failure="x" * 900) for each in range(200))
     assert len(comment(PlanReport("c", stacks), longest)) <= longest
+
+
+@pytest.mark.parametrize("words", ["~~gone~~", "$x$", "/merge", "- more", "+ more", "~bug !12 $3"])
+def test_words_of_others_are_read_as_they_stand_by_each_forge(words: str):
+    """Also what one forge alone takes for something: formulas of GitHub's, references and orders of GitLab's."""
+    written = text_of(words)
+    assert not written.startswith(("/", "-", "+"))
+    assert not re.search(r"(?<!\\)[~$!]", written)
+    assert re.sub(r"\\(?=[^\w\s])", "", written) == words
 
 
 def test_words_of_others_mark_nothing_up_and_call_nobody():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ def test_the_text_has_the_evaluation_overall_and_by_slice_beside_what_served():
     assert "| JFK | 0.7 |  |" in text and "| LGA |  | 0.6 |" in text
     assert "a \\| b @\u200ball" in text, "words of others break no table and call nobody"
     assert "no evaluation" in card_text(card(report=None), "prod", "bees", None, "")
+
+
+def test_names_that_others_gave_close_no_span_of_code():
+    evil = replace(card(), report_uri="s3://store/`@all`/e.json")
+    text = card_text(evil, "prod", "bees", "models:/`@all`/6", "")
+    assert "`models:/'@all'/6`" in text and "`s3://store/'@all'/e.json`" in text and "`@all`" not in text
 
 
 def test_the_pull_request_says_how_groups_of_people_are_treated():

@@ -48,6 +48,7 @@ def test_a_branch_goes_to_production_a_bad_model_comes_back_and_nothing_is_left(
     with story(tmp_path, monkeypatch, capsys, wrong=BAD) as told:
         first = a_push_brings_an_environment_and_a_comment(told)
         another_push_edits_that_comment(told, first)
+        a_job_of_an_earlier_push_leaves_that_comment(told)
         what_was_approved_and_merged_goes_to_staging_and_production(told)
         a_promoted_model_that_does_badly_goes_back_by_itself(told)
         the_repository_says_so_by_a_pull_request_until_it_is_merged(told)
@@ -87,6 +88,23 @@ def another_push_edits_that_comment(told: Story, first: str) -> None:
     (text,) = {*commented(told)}
     before, after = (f"of commit `{told.git('rev-parse', commit)[:12]}`" for commit in ("HEAD^", "HEAD"))
     assert before in first and after in text and before not in text
+
+
+def a_job_of_an_earlier_push_leaves_that_comment(told: Story) -> None:
+    """Some forges begin the jobs of one pull request side by side: the first may end last."""
+    head = told.git("rev-parse", "HEAD")
+    later = told.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "later")
+    for played in told.at_each():
+        pull = played.repository.pulls[NUMBER]
+        pull["commit"] = later
+        played.repository.comments[NUMBER] = {
+            each: f"{text}\nlater" for each, text in played.repository.comments[NUMBER].items()
+        }
+        told.heliostat("ci", "comment")
+        assert comment_on(NUMBER, played).endswith("later")
+        pull["commit"] = head
+        told.heliostat("ci", "comment")
+        assert not comment_on(NUMBER, played).endswith("later")
 
 
 def what_was_approved_and_merged_goes_to_staging_and_production(told: Story) -> None:

@@ -151,13 +151,18 @@ def preview(
 def comment_(
     folder: Path, environment: str | None, beside: str | None, artefact: str, number: int | None, as_json: bool
 ) -> None:
-    """Put what `ci preview` found into the pull request's one comment, with the addresses of its environment."""
+    """Put what `ci preview` found into the pull request's one comment, with the addresses of its environment.
+
+    Where something was pushed since, the comment stays as it is: the job of that push writes it.
+    """
     import dataclasses
 
+    from heliostat.cli.session import Place
     from heliostat.gitops.commenting import keep_comment
     from heliostat.gitops.plan_comment import comment
     from heliostat.gitops.pull_requests import keep, kept
     from heliostat.systems.forges.here import open_forge
+    from heliostat.systems.git import is_behind
 
     number = _required(number)
     report = kept(folder)
@@ -167,9 +172,15 @@ def comment_(
     keep(report, folder)
     forge = open_forge(os.environ)
     text = comment(report, forge.longest_comment)
-    keep_comment(forge, number, text)
+    pushed = forge.pull_request(number).commit
+    # Where jobs of one pull request run side by side, the one of an earlier push may end last.
+    is_late = bool(pushed) and is_behind(Place.here().require_project().root, os.environ, pushed)
+    if not is_late:
+        keep_comment(forge, number, text)
     if as_json:
-        say.out(json.dumps({"pullRequest": number, "characters": len(text)}, indent=2))
+        say.out(json.dumps({"pullRequest": number, "characters": 0 if is_late else len(text)}, indent=2))
+    elif is_late:
+        say.out(f"Pull request {number} is at {pushed[:12]} by now, whose own job writes its comment: it stays as it is.")
     else:
         say.out(f"The comment on pull request {number} is up to date.")
 

@@ -47,8 +47,10 @@ def up(branch: str | None, detach: bool, retry_refused: bool, as_json: bool) -> 
 
     What any environment trained, measured or made before is not made again.
     """
+    from heliostat.gitops.pull_requests import refuse_fork_here
     from heliostat.systems.git import commit_of
 
+    refuse_fork_here(os.environ)
     environments = environments_here(as_json)
     flags = [flag for flag, given in ((switches.DETACH, detach), (switches.RETRY_REFUSED, retry_refused)) if given]
     commit = commit_of(environments.project.root, os.environ)
@@ -112,7 +114,10 @@ def down(name: str | None, yes: bool, as_json: bool) -> int:
     """
     from heliostat.cli.exits import DeclinedError
     from heliostat.cli.session import is_interactive
+    from heliostat.gitops.pull_requests import refuse_fork_here
 
+    if not name:
+        refuse_fork_here(os.environ)
     environments = environments_here(as_json)
     wanted = _branch(environments, name)
     record = environments.find(wanted)
@@ -139,10 +144,11 @@ def sweep(remote: str, dry_run: bool, as_json: bool) -> int:
     from heliostat.systems.git import remote_branches
 
     environments = environments_here(as_json)
+    listed_at = time.time()
     branches = remote_branches(environments.project.root, os.environ, remote)
     if branches is None:
         say.told(f"warning: the remote {remote!r} does not say which branches there are: none counts as gone")
-    swept = environments.sweep(branches, only_tell=dry_run)
+    swept = environments.sweep(branches, only_tell=dry_run, listed_at=listed_at)
     if as_json:
         found = [{"name": e.name, "branch": e.branch, "why": e.why, "failure": e.failure or None} for e in swept]
         say.out(json.dumps({"dryRun": dry_run, "swept": found}, indent=2))

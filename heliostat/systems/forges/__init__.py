@@ -35,6 +35,8 @@ class PullRequest:
     url: str
     from_fork: bool
     """Whether the branch is in another repository: what it brings is anybody's."""
+    commit: str = ""
+    """What the branch is at; empty where the forge does not say."""
 
 
 class Standing(StrEnum):
@@ -85,6 +87,9 @@ class Forge(Protocol):
 
     def edit_comment(self, number: int, comment: str, text: str) -> bool:
         """Put another text in a comment; False where somebody has deleted it, or the token may not change it."""
+
+    def delete_comment(self, number: int, comment: str) -> None:
+        """Delete a comment; nothing where it is gone, or the token may not."""
 
     def pull_request(self, number: int) -> PullRequest:
         """A pull request by its number."""

@@ -24,6 +24,22 @@ class CommentEvent:
     """Its id."""
 
 
+def is_from_fork(environment: Mapping[str, str]) -> bool:
+    """Whether this job is for a pull request from a fork, by what the CI system says of it; of no other job."""
+    source, target = (environment.get(f"CI_MERGE_REQUEST_{each}PROJECT_ID") for each in ("SOURCE_", ""))
+    if source and target:
+        return source != target
+    try:
+        told = json.loads(Path(environment.get("GITHUB_EVENT_PATH", "")).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    pull = told.get("pull_request") if isinstance(told, dict) else None
+    if not isinstance(pull, dict):
+        return False
+    head, base = (((pull.get(side) or {}).get("repo") or {}).get("full_name") for side in ("head", "base"))
+    return head is None or head != base  # None: the fork is deleted
+
+
 def comment_here(environment: Mapping[str, str]) -> CommentEvent | None:
     """The comment that was written; None where something else happened, as to an issue.
 

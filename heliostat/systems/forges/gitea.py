@@ -40,7 +40,7 @@ class Gitea(LikeGitHub):
 
     def comments(self, number: int) -> list[Comment]:  # noqa: D102 - see Forge
         # All at once: this list has no pages.
-        return [comment_of(each) for each in self._client.call("GET", f"{self._repository}/issues/{number}/comments")]
+        return [comment_of(each) for each in self._client.listed(f"{self._repository}/issues/{number}/comments")]
 
     def open_pull_request_of(self, head: str) -> PullRequest | None:  # noqa: D102
         there = map(self._pull_request, self._client.pages(f"{self._repository}/pulls", "limit", state="open"))
@@ -89,4 +89,4 @@ class Gitea(LikeGitHub):
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         head, base = said["head"], said["base"]
         from_fork = head.get("repo_id") != base.get("repo_id")
-        return PullRequest(int(said["number"]), head["ref"], base["ref"], said["html_url"], from_fork)
+        return PullRequest(int(said["number"]), head["ref"], base["ref"], said["html_url"], from_fork, head.get("sha") or "")

@@ -81,9 +81,12 @@ class GitHub(LikeGitHub):
                 yield Gate(str(jobs[name]["id"]), run["head_sha"], run["html_url"], standing, int(run["run_attempt"]))
 
     def begin_again(self, gate: Gate) -> None:  # noqa: D102
-        self._client.call("POST", f"{self._repository}/actions/jobs/{gate.job}/rerun")
+        self._client.call("POST", f"{self._repository}/actions/jobs/{gate.job}/rerun", may_be_empty=True)
 
     def _pull_request(self, said: Mapping[str, Any]) -> PullRequest:
         theirs = (said["head"].get("repo") or {}).get("full_name")  # None: the fork is deleted
         ours = (said["base"].get("repo") or {}).get("full_name")
-        return PullRequest(int(said["number"]), said["head"]["ref"], said["base"]["ref"], said["html_url"], theirs != ours)
+        head, base = said["head"], said["base"]
+        return PullRequest(
+            int(said["number"]), head["ref"], base["ref"], said["html_url"], theirs != ours, head.get("sha") or ""
+        )

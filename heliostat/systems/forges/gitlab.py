@@ -59,6 +59,10 @@ class GitLab:
         path = f"{self._project}/merge_requests/{number}/notes/{comment}"
         return self._client.call("PUT", path, none_at=GONE_OR_REFUSED, json={"body": text}) is not None
 
+    def delete_comment(self, number: int, comment: str) -> None:  # noqa: D102
+        path = f"{self._project}/merge_requests/{number}/notes/{comment}"
+        self._client.call("DELETE", path, none_at=GONE_OR_REFUSED, may_be_empty=True)
+
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return _pull_request(self._client.call("GET", f"{self._project}/merge_requests/{number}"))
 
@@ -101,7 +105,7 @@ class GitLab:
                 yield Gate(str(job["id"]), pipeline["sha"], pipeline["web_url"], standing, len(found))
 
     def begin_again(self, gate: Gate) -> None:  # noqa: D102
-        self._client.call("POST", f"{self._project}/jobs/{gate.job}/retry")
+        self._client.call("POST", f"{self._project}/jobs/{gate.job}/retry", may_be_empty=True)
 
     def close_pull_request(self, number: int, text: str) -> None:  # noqa: D102
         said = {"state_event": "close", "description": text}
@@ -110,7 +114,8 @@ class GitLab:
 
 def _pull_request(said: Mapping[str, Any]) -> PullRequest:
     from_fork = said["source_project_id"] != said["target_project_id"]
-    return PullRequest(int(said["iid"]), said["source_branch"], said["target_branch"], said["web_url"], from_fork)
+    commit = said.get("sha") or ""
+    return PullRequest(int(said["iid"]), said["source_branch"], said["target_branch"], said["web_url"], from_fork, commit)
 
 
 def _comment(said: Mapping[str, Any]) -> Comment:

@@ -32,6 +32,10 @@ class LikeGitHub(ABC):
         path = f"{self._repository}/issues/comments/{comment}"
         return self._client.call("PATCH", path, none_at=GONE_OR_REFUSED, json={"body": text}) is not None
 
+    def delete_comment(self, number: int, comment: str) -> None:  # noqa: D102
+        path = f"{self._repository}/issues/comments/{comment}"
+        self._client.call("DELETE", path, none_at=GONE_OR_REFUSED, may_be_empty=True)
+
     def pull_request(self, number: int) -> PullRequest:  # noqa: D102
         return self._pull_request(self._client.call("GET", f"{self._repository}/pulls/{number}"))
 

@@ -48,9 +48,16 @@ class RestClient:
         )
 
     def call(
-        self, method: str, path: str, *, none_at: tuple[int, ...] = (), is_question: bool | None = None, **arguments: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        none_at: tuple[int, ...] = (),
+        is_question: bool | None = None,
+        may_be_empty: bool = False,
+        **arguments: Any,
     ) -> Any:
-        """The JSON of an answer; None where its status is one of `none_at`.
+        """The JSON of an answer; None where its status is one of `none_at`, or it is empty and may be.
 
         `is_question`: whether it changes nothing there, so that it may be asked twice; by default all but POST.
 
@@ -61,6 +68,8 @@ class RestClient:
             RetryableError: it does not answer, or wants to be left alone for longer.
         """
         answer = self._answer(method, path, method != "POST" if is_question is None else is_question, **arguments)
+        if may_be_empty and answer.is_success and not answer.content:
+            return None
         return self._read(answer, method, path, none_at)
 
     def _answer(self, method: str, path: str, may_be_repeated: bool = True, **arguments: Any) -> httpx.Response:
@@ -89,13 +98,29 @@ class RestClient:
         """The items of a list, page by page; `size` is what the forge calls a page's length, of which some give less."""
         for page in range(1, _MOST_PAGES + 1):
             answer = self._answer("GET", path, params={**parameters, size: _PAGE, "page": page})
-            yield from self._read(answer, "GET", path, ())
+            yield from self._require_list(self._read(answer, "GET", path, ()), path)
             if "next" not in answer.links:
                 return
+
+    def listed(self, path: str) -> list[Any]:
+        """The items of a list that has no pages."""
+        return self._require_list(self.call("GET", path), path)
+
+    def _require_list(self, found: Any, path: str) -> list[Any]:
+        if not isinstance(found, list):
+            raise PermanentError(f"{self._url}{path} wrote no list: is it the forge's API?")
+        return found
 
     def _read(self, answer: httpx.Response, method: str, path: str, none_at: tuple[int, ...]) -> Any:
         if answer.status_code in none_at:
             return None
+        if answer.is_redirect:
+            # The token is for one forge: it goes to no other on the word of an answer.
+            there = answer.headers.get("location", "another address")[:300]
+            raise PermanentError(
+                f"the forge at {self._url} answered {answer.status_code} to {method} {path}: it is at {there} now. Was the "
+                "repository renamed? Name it in HELIOSTAT_FORGE_REPOSITORY, or the forge in HELIOSTAT_FORGE_URL"
+            )
         if answer.status_code >= 400:
             fix = {
                 401: "the token is not valid: is its variable set for this job?",
@@ -104,8 +129,12 @@ class RestClient:
             }.get(answer.status_code, "the forge does not take it")
             told = f"{answer.status_code} to {method} {path}: {_said(answer)}"
             raise PermanentError(f"the forge at {self._url} answered {told}. {fix}")
+        if not answer.content:
+            raise RetryableError(
+                f"the forge at {self._url} answered {answer.status_code} to {method} {path}, and wrote nothing"
+            )
         try:
-            return answer.json() if answer.content else None
+            return answer.json()
         except ValueError:
             raise PermanentError(f"{self._url}{path} wrote no JSON: is it the forge's API?") from None
 
