@@ -5,7 +5,6 @@ A part is named by its content, so another one has its place: it is put first, t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -39,7 +38,7 @@ def put_successor(store: ObjectStore, name: str, key: str, content: bytes, subje
     cleaned = objects.rows(content, subject)
     if cleaned is None or cleaned.content is None:
         return None
-    after = hashlib.sha256(cleaned.content).hexdigest()
+    after = objects.sha256(cleaned.content)
     successor = ingested.part_key(name, after)
     store.put(successor, cleaned.content)
     return ErasedObject(key=key, rows=cleaned.rows, before=objects.sha256(content), after=after, successor=successor)
@@ -90,7 +89,7 @@ def _findings(record: Any) -> Iterator[dict[str, Any]]:
 def _take_out(finding: dict[str, Any], subject: Subject) -> int:
     """How many rows were taken out of it; one where its text alone named the person."""
     examples = finding.get("examples", [])
-    kept = [row for row in examples if not _is_theirs(row.get(subject.field), subject)]
+    kept = [row for row in examples if not subject.is_in(row.get(subject.field))]
     if "examples" in finding:
         finding["examples"] = kept
     columns = (finding.get("column"), *finding.get("columns", ()))
@@ -101,10 +100,6 @@ def _take_out(finding: dict[str, Any], subject: Subject) -> int:
         finding["text"] = f"{subject.field}: {_GONE}"
         finding["value"] = None
     return len(examples) - len(kept) or int(named)
-
-
-def _is_theirs(value: object, subject: Subject) -> bool:
-    return not isinstance(value, bool) and value in subject.values
 
 
 def notes(name: str, subject: Subject, keyless: int, erased: Sequence[ErasedObject]) -> Iterator[str]:

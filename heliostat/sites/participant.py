@@ -240,7 +240,11 @@ class Participant:
             table, digest = rows.read(self._folder, self._place.digest_key())
         except PermanentError as error:
             raise AbstainError(Reason.ROWS, str(error)) from None
-        federation: Federation = load_entry_point(note.entry_point)
+        try:
+            federation: Federation = load_entry_point(note.entry_point)
+        except Exception as error:  # whatever importing a workload's module raises
+            why = f"{note.entry_point} cannot be loaded here: {type(error).__name__}: {error}"
+            raise AbstainError(Reason.FIT, why) from error
         self._tell(f"takes part in {note.name} with {len(table):,} rows ({digest[:12]})")
         self._training = _Training(note, federation, table, digest)
         return self._training

@@ -243,11 +243,6 @@ class Registry:
         found = self._call("GET", "model-versions/get", absent_is_none=True, params=parameters)
         return None if found is None else _version(found["model_version"])
 
-    def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
-        """Set tags of a version."""
-        for key, value in tags.items():
-            self._post("model-versions/set-tag", name=version.name, version=str(version.version), key=key, value=value)
-
     # Models
 
     def location(self, model_uri: str) -> str:
@@ -303,12 +298,18 @@ class Registry:
         for name in self.require_artifacts(location, below):
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._client.stream("GET", f"{_ARTIFACTS}/{quote(f'{top}/{name}')}") as response:
-                if response.status_code != 200:
-                    raise RetryableError(f"{self._uri} answered {response.status_code} for the artifact {top}/{name}")
-                with path.open("wb") as file:
-                    for part in response.iter_bytes(1 << 20):
-                        file.write(part)
+            try:
+                self._stream(f"{_ARTIFACTS}/{quote(f'{top}/{name}')}", path)
+            except httpx.HTTPError as error:
+                raise RetryableError(f"MLflow at {self._uri} broke off {top}/{name}: {reason(error)}") from None
+
+    def _stream(self, address: str, path: Path) -> None:
+        with self._client.stream("GET", address) as response:
+            if response.status_code != 200:
+                raise RetryableError(f"MLflow at {self._uri} answered {response.status_code} to GET {address}")
+            with path.open("wb") as file:
+                for part in response.iter_bytes(1 << 20):
+                    file.write(part)
 
     def _artifacts(self, top: str, below: str = "") -> Iterator[str]:
         path = f"{top}/{below}".rstrip("/")
