@@ -238,7 +238,6 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
     labels = labels.filter(pc.and_(_is_known(labels[source.column]), pc.is_valid(labels[source.on])))
     if source.time is not None:
         timed = pc.is_valid(labels[source.time])
-        # Of the same moment the last counts: sorting keeps the order of what is alike.
         labels = pa.concat_tables([labels.filter(pc.invert(timed)), labels.filter(timed).sort_by(source.time)])
     labels = newest(labels, (source.on,))
     places = pc.index_in(rows[source.on].cast(pa.string()), labels[source.on].cast(pa.string()).combine_chunks())

@@ -16,7 +16,7 @@ from heliostat.spec import ingested
 from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.erasure import ErasedObject
 from heliostat.spec.ingested import ErasedPart
-from heliostat.systems.objects import ObjectMissingError, ObjectStore
+from heliostat.systems.objects import ObjectStore, contents
 
 PARTS: Final = "parts of ingested rows"
 REFUSED: Final = "reports of refused data"
@@ -26,11 +26,7 @@ _GONE: Final = "what it said named a person whose rows were deleted"
 
 def parts_of(store: ObjectStore, name: str) -> Iterator[tuple[str, bytes]]:
     """The parts of a data set's ingested rows: keys and contents."""
-    for info in list(store.list(f"{ingested.top(name)}parts/")):
-        try:
-            yield info.key, store.get(info.key)
-        except ObjectMissingError:
-            continue  # somebody prunes beside us
+    return contents(store, f"{ingested.top(name)}parts/")
 
 
 def put_successor(store: ObjectStore, name: str, key: str, content: bytes, subject: Subject) -> ErasedObject | None:
@@ -57,11 +53,8 @@ def retire(store: ObjectStore, name: str, erased: ErasedObject, rows: int, erasu
 def records_of(store: ObjectStore, name: str) -> Iterator[tuple[str, str, bytes]]:
     """What has examples of rows: what each is, its key and its content."""
     for kind, below in ((REFUSED, "refused/"), (MADE, "made/")):
-        for info in list(store.list(f"{prefix_of(name)}{below}")):
-            try:
-                yield kind, info.key, store.get(info.key)
-            except ObjectMissingError:
-                continue
+        for key, content in contents(store, f"{prefix_of(name)}{below}"):
+            yield kind, key, content
 
 
 def without_examples(content: bytes, subject: Subject) -> Cleaned | None:
@@ -74,6 +67,13 @@ def without_examples(content: bytes, subject: Subject) -> Cleaned | None:
     if not removed:
         return None
     return Cleaned((json.dumps(record, indent=2, sort_keys=True) + "\n").encode(), removed)
+
+
+def rows_left(store: ObjectStore, name: str, subject: Subject) -> int:
+    """How many of the person's rows a data set's parts and records have."""
+    found = [objects.rows(content, subject) for _, content in parts_of(store, name)]
+    found += [without_examples(content, subject) for _, _, content in records_of(store, name)]
+    return sum(each.rows for each in found if each is not None)
 
 
 def _findings(record: Any) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from federation_world import FederationWorld, rounds_of
 
 from heliostat.federated.contributions import averaged
 from heliostat.federated.messages import ArraySpec, Step, Task, Update, pack, packed_arrays, unpack
-from heliostat.sites import participant
+from heliostat.sites import code
 from heliostat.spec.federated import DifferentialPrivacy
 
 MASKED = {"secureAggregation": True, "minSites": 3}
@@ -137,7 +137,7 @@ def test_a_site_that_lacks_what_the_code_imports_takes_no_part_and_stays(
     def lacking(entry_point: str) -> Any:
         raise ModuleNotFoundError("No module named 'lightgbm'")
 
-    monkeypatch.setattr(participant, "load_entry_point", lacking)
+    monkeypatch.setattr(code, "load_entry_point", lacking)
     coordinator = world.coordinator(rules={"rounds": 1})
     site = world.site("berlin")
     site.await_line("cannot be loaded here: ModuleNotFoundError: No module named 'lightgbm'")
