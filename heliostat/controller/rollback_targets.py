@@ -10,7 +10,8 @@ from heliostat.spec.addresses import Access, StoreAddress
 from heliostat.spec.ledger import Entry
 from heliostat.spec.rollouts import Desired, Version
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.mlflow_registry import ModelMissingError, Registry
+from heliostat.systems.mlflow_models import ModelMissingError
+from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import open_store
 
 _FULL = 0.9999

@@ -111,9 +111,9 @@ class Repeated:
 
     def add(self, before: int, column: pa.ChunkedArray) -> None:
         """Take in a piece that begins after `before` rows."""
-        valid = np.flatnonzero(mask(column.is_valid()))
-        self.rows.append(valid + before)
-        self.hashes.append(hashed_texts(column.drop_null().cast(pa.string()).combine_chunks()))
+        missing = mask(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type)))
+        self.rows.append(np.flatnonzero(~missing) + before)
+        self.hashes.append(hashed_texts(column.filter(pa.array(~missing)).cast(pa.string()).combine_chunks()))
 
     def breach(self) -> Breach:
         """The rows that have a value again."""

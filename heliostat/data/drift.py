@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -122,7 +123,7 @@ class DriftReport:
                     "text": column.text,
                     "p": column.p,
                     "adjustedP": column.adjusted_p,
-                    "distances": dict(column.distances),
+                    "distances": {name: far if isfinite(far) else None for name, far in column.distances.items()},
                     "limit": None if column.limit is None else {column.limit.distance: column.limit.least},
                     "notes": list(column.notes),
                 }

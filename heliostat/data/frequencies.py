@@ -57,11 +57,6 @@ class Frequencies:
         """How many different texts there are."""
         return len(self.values) if self.distinct is None else self.distinct.estimate
 
-    @property
-    def uncounted(self) -> int:
-        """Texts that no count tells of."""
-        return self.count - int(self.counts.sum())
-
 
 def _summed(parts: Sequence[Frequencies]) -> tuple[pa.Array, Integers]:
     """Each text once, with the sum of its counts. Arrow's `group_by` hashes the same texts in twice the time."""

@@ -29,11 +29,6 @@ class Importance:
     error: float
     """The mean's standard error, over the repeats."""
 
-    @property
-    def most(self) -> float:
-        """What it is at most, with 97.5 % confidence."""
-        return self.mean + 1.96 * self.error
-
 
 def permutation_importance(
     predict: Predict, score: Score, table: pa.Table, label: str, groups: Mapping[str, Sequence[str]], repeats: int = 10
@@ -98,7 +93,7 @@ def legacy(history: Mapping[str, Mapping[str, Importance]], periods: int = 3, le
         values = list(by_period.values())
         recent, earlier = values[-periods:], values[:-periods]
         helped = any(each.mean - 1.96 * each.error > least for each in earlier)
-        if len(recent) == periods and helped and all(each.most <= least or _is_nothing(each, least) for each in recent):
+        if len(recent) == periods and helped and all(_is_nothing(each, least) for each in recent):
             found.append(name)
     return tuple(found)
 

@@ -242,10 +242,11 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
         ValueError: the labels lack a column.
     """
     _require(labels, [source.on, source.column, *([source.time] if source.time else [])], "the labels")
-    labels = labels.filter(pc.is_valid(labels[source.column]))
+    # Without what it is of, a label would be of each row that does not say that either.
+    labels = labels.filter(pc.and_(_is_known(labels[source.column]), pc.is_valid(labels[source.on])))
     if source.time is not None:
-        order = pc.sort_indices(labels, [(source.time, "ascending")], null_placement="at_start")  # stable
-        labels = labels.take(order)
+        timed = pc.is_valid(labels[source.time])
+        labels = pa.concat_tables([labels.filter(pc.invert(timed)), labels.filter(timed).sort_by(source.time)])
     labels = newest(labels, (source.on,))
     places = pc.index_in(rows[source.on].cast(pa.string()), labels[source.on].cast(pa.string()).combine_chunks())
     known = pc.is_valid(places)

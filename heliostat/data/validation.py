@@ -226,9 +226,9 @@ def _length(expected: ColumnExpectations, breach: Breach) -> tuple[Any, Any, str
 
 
 def _share(limit: float, breach: Breach, rows: int, what: str) -> tuple[float, float, str] | None:
-    if breach.count <= limit * rows:
+    share = breach.count / rows if rows else 0.0
+    if share <= limit:  # not the count: 29 is more than 0.29 * 100
         return None
-    share = breach.count / rows
     return limit, share, f"{what}: {share:.3%} of all, limit {limit:.3%}"
 
 

@@ -17,7 +17,7 @@ from heliostat.spec.predictions import TOP, Current, Declared, Result, top
 from heliostat.systems import prediction_tables
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.file_digests import sha256_of
-from heliostat.systems.objects import ObjectStore
+from heliostat.systems.objects import ObjectStore, contents
 
 PARTS = "parts of batch predictions"
 ROWS = "rows of queries for batch predictions"
@@ -48,8 +48,8 @@ def batches_of(store: ObjectStore, application: str, others: Collection[str] = (
 def files_of(store: ObjectStore, batch: Batch) -> Iterator[tuple[str, str, bytes]]:
     """Its Parquet files: what each is, its key and its content."""
     for kind, below in ((PARTS, "parts/"), (ROWS, "rows/")):
-        for info in list(store.list(top(batch.name) + below)):
-            yield kind, info.key, store.get(info.key)
+        for key, content in contents(store, top(batch.name) + below):
+            yield kind, key, content
 
 
 def has_column(content: bytes, name: str) -> bool:
@@ -139,6 +139,13 @@ def rows_in_database(sink: PostgresSink, subject: Subject, said_by: str) -> list
         raise type(error)(f"{error}; all else is done: run it again when it can be reached from here; {gone}") from None
     where = f"{sink.database.host}:{sink.database.port}/{sink.database.database}"
     return [ErasedTable(database=where, table=table, rows=rows) for table, rows in found.items() if rows]
+
+
+def rows_left(store: ObjectStore, batch: Batch, subject: Subject) -> int:
+    """How many rows of the person its SQLite files and its databases have."""
+    databases = (rows_in_database(sink, subject, said_by) for said_by, sink in databases_of(batch))
+    in_databases = sum(each.rows for found in databases for each in found)
+    return in_databases + sum(rows_in_table(store, key, subject) for key in tables_of(store, batch))
 
 
 def notes(batch: Batch, subject: Subject, keyless: bool, erased: Sequence[ErasedObject]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.erasure import ErasureProgress
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.mlflow_server import ARTIFACTS
-from heliostat.systems.objects import ObjectMissingError, ObjectStore
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, contents
 from heliostat.systems.references import home_of, open_origin
 from heliostat.systems.revisions import Revisions
 
@@ -113,12 +113,8 @@ def _is_gone_at_home(manifest: dict[str, Any], address: StoreAddress) -> bool:
 def _texts(store: ObjectStore, application: str) -> Iterator[tuple[str, bytes]]:
     """What a monitor found and tells: keys and contents."""
     references = monitoring.references(application)
-    for info in list(store.list(monitoring.top(application))):
-        if info.key.endswith(".json") and not info.key.startswith(references):
-            try:
-                yield info.key, store.get(info.key)
-            except ObjectMissingError:
-                continue  # a look forgets old states beside us
+    top = monitoring.top(application)
+    return contents(store, top, lambda key: key.endswith(".json") and not key.startswith(references))
 
 
 def change_state(store: ObjectStore, application: str, mentions: Mentions) -> None:
@@ -134,8 +130,7 @@ def change_state(store: ObjectStore, application: str, mentions: Mentions) -> No
 def _runs(store: ObjectStore, found: Collection[Batch]) -> Iterator[tuple[str, bytes]]:
     """How scheduled batch predictions ended: of one that failed the end of its log."""
     for batch in found:
-        for info in list(store.list(f"{predictions.top(batch.name)}runs/")):
-            yield info.key, store.get(info.key)
+        yield from contents(store, f"{predictions.top(batch.name)}runs/")
 
 
 def _logs(store: ObjectStore, application: str, reach: Reach, found: Collection[Batch]) -> Iterator[tuple[str, bytes]]:
@@ -143,26 +138,20 @@ def _logs(store: ObjectStore, application: str, reach: Reach, found: Collection[
     names = "|".join(map(re.escape, {application, *reach.data_sets, *(batch.name for batch in found)}))
     # Those whose specification is gone are known by how they are called.
     own = re.compile(rf"[a-z]+-(?:{names})-(?:[0-9a-f]{{12}}|due-[0-9T]+)-\d+")
-    for info in list(store.list("jobs/")):
-        name, _, ending = info.key.removeprefix("jobs/").rpartition(".")
-        if ending != "log":
-            continue
-        if name in reach.jobs or (own.fullmatch(name) and not store.exists(f"jobs/{name}.json")):
-            try:
-                yield info.key, store.get(info.key)
-            except ObjectMissingError:
-                continue
+
+    def is_reached(key: str) -> bool:
+        name, _, ending = key.removeprefix("jobs/").rpartition(".")
+        is_own = name in reach.jobs or (own.fullmatch(name) is not None and not store.exists(f"jobs/{name}.json"))
+        return ending == "log" and is_own
+
+    return contents(store, "jobs/", is_reached)
 
 
 def _trainings(store: ObjectStore, reach: Reach) -> Iterator[tuple[str, bytes]]:
     """What trainings on these data tell of themselves: reports, and trials, whose errors were told: keys and contents."""
     prefixes = [*(f"trainings/{name}/" for name in reach.data_sets), f"{ARTIFACTS}/"]
-    for info in [info for prefix in prefixes for info in store.list(prefix)]:
-        if _TRAINING.fullmatch(info.key):
-            try:
-                yield info.key, store.get(info.key)
-            except ObjectMissingError:
-                continue
+    for prefix in prefixes:
+        yield from contents(store, prefix, _TRAINING.fullmatch)
 
 
 def _of_snapshots(
@@ -184,11 +173,7 @@ def _of_snapshots(
 def _evaluations(store: ObjectStore, reach: Reach) -> Iterator[tuple[str, bytes]]:
     """The reports of what was measured on these data: keys and contents."""
     for name in reach.data_sets:
-        for info in list(store.list(f"evaluations/{name}/")):
-            try:
-                yield info.key, store.get(info.key)
-            except ObjectMissingError:
-                continue
+        yield from contents(store, f"evaluations/{name}/")
 
 
 def search(

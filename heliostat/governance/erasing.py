@@ -32,7 +32,7 @@ from heliostat.spec.erasure import (
 from heliostat.systems import prediction_tables
 from heliostat.systems.erasures import announced
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectMissingError, ObjectStore, open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, contents, open_store
 
 Found = tuple[str, str, Cleaned | None]
 """What an object is, its key, and itself without the rows; None where it has none."""
@@ -125,16 +125,14 @@ class Erasing:
         """All objects that may have rows, each without them."""
         subject, application = self._subject, self._application
         theirs = objects.names(subject)
-        for info in list(self._store.list(f"predictions/{application}/")):
-            if info.key.endswith(".parquet"):
-                content = self._store.get(info.key)
-                yield "files of the prediction log", info.key, objects.predictions(content, subject, self._announced.at)
+        for key, content in contents(self._store, f"predictions/{application}/", lambda key: key.endswith(".parquet")):
+            yield "files of the prediction log", key, objects.predictions(content, subject, self._announced.at)
         for kind, prefix in (
             ("unread lines of it", f"predictions-unread/{application}/"),
             ("review items", f"reviews/{application}/items/"),
         ):
-            for info in list(self._store.list(prefix)):
-                yield kind, info.key, objects.lines_of(self._store.get(info.key), theirs)
+            for key, content in contents(self._store, prefix):
+                yield kind, key, objects.lines_of(content, theirs)
         for batch in self._batches():
             for kind, key, content in batches.files_of(self._store, batch):
                 if not batches.has_column(content, subject.field):
@@ -236,14 +234,6 @@ class Erasing:
             if cleaned is not None:
                 self._replace(key, cleaned)
 
-    def _left_ingested(self) -> int:
-        store, subject, found = self._store, self._subject, list[Cleaned | None]()
-        for name in self._reach.data_sets:
-            found += [objects.rows(content, subject) for _, content in ingested_rows.parts_of(store, name)]
-            records = ingested_rows.records_of(store, name)
-            found += [ingested_rows.without_examples(content, subject) for _, _, content in records]
-        return sum(each.rows for each in found if each is not None)
-
     def _erase_batches(self) -> None:
         """Once the parts have none of the rows any more: whoever makes a table of them anew makes it without."""
         found = self._batches()
@@ -280,20 +270,12 @@ class Erasing:
             if cleaned is not None:
                 self._replace(key, cleaned)
 
-    def _left_in_batches(self) -> int:
-        left = 0
-        for batch in self._batches():
-            for key in batches.tables_of(self._store, batch):
-                left += batches.rows_in_table(self._store, key, self._subject)
-            for said_by, sink in batches.databases_of(batch):
-                left += sum(each.rows for each in batches.rows_in_database(sink, self._subject, said_by))
-        return left
-
     def _left(self) -> int:
         """Rows that a second search finds, also in data sets that were made meanwhile."""
         self._reach = reach_of(self._store, self._application, self._declared)
         left = sum(cleaned.rows for _, _, cleaned in self._search() if cleaned is not None)
-        left += self._left_in_batches() + self._left_ingested()
+        left += sum(batches.rows_left(self._store, batch, self._subject) for batch in self._batches())
+        left += sum(ingested_rows.rows_left(self._store, name, self._subject) for name in self._reach.data_sets)
         left += sum(max(1, cleaned.rows) for _, _, cleaned in self._derived() if cleaned is not None)
         marks = self._marks()
         for manifest in self._manifests():

@@ -5,7 +5,6 @@ A part is named by its content, so another one has its place: it is put first, t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -17,7 +16,7 @@ from heliostat.spec import ingested
 from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.erasure import ErasedObject
 from heliostat.spec.ingested import ErasedPart
-from heliostat.systems.objects import ObjectMissingError, ObjectStore
+from heliostat.systems.objects import ObjectStore, contents
 
 PARTS: Final = "parts of ingested rows"
 REFUSED: Final = "reports of refused data"
@@ -27,11 +26,7 @@ _GONE: Final = "what it said named a person whose rows were deleted"
 
 def parts_of(store: ObjectStore, name: str) -> Iterator[tuple[str, bytes]]:
     """The parts of a data set's ingested rows: keys and contents."""
-    for info in list(store.list(f"{ingested.top(name)}parts/")):
-        try:
-            yield info.key, store.get(info.key)
-        except ObjectMissingError:
-            continue  # somebody prunes beside us
+    return contents(store, f"{ingested.top(name)}parts/")
 
 
 def put_successor(store: ObjectStore, name: str, key: str, content: bytes, subject: Subject) -> ErasedObject | None:
@@ -39,7 +34,7 @@ def put_successor(store: ObjectStore, name: str, key: str, content: bytes, subje
     cleaned = objects.rows(content, subject)
     if cleaned is None or cleaned.content is None:
         return None
-    after = hashlib.sha256(cleaned.content).hexdigest()
+    after = objects.sha256(cleaned.content)
     successor = ingested.part_key(name, after)
     store.put(successor, cleaned.content)
     return ErasedObject(key=key, rows=cleaned.rows, before=objects.sha256(content), after=after, successor=successor)
@@ -58,11 +53,8 @@ def retire(store: ObjectStore, name: str, erased: ErasedObject, rows: int, erasu
 def records_of(store: ObjectStore, name: str) -> Iterator[tuple[str, str, bytes]]:
     """What has examples of rows: what each is, its key and its content."""
     for kind, below in ((REFUSED, "refused/"), (MADE, "made/")):
-        for info in list(store.list(f"{prefix_of(name)}{below}")):
-            try:
-                yield kind, info.key, store.get(info.key)
-            except ObjectMissingError:
-                continue
+        for key, content in contents(store, f"{prefix_of(name)}{below}"):
+            yield kind, key, content
 
 
 def without_examples(content: bytes, subject: Subject) -> Cleaned | None:
@@ -75,6 +67,13 @@ def without_examples(content: bytes, subject: Subject) -> Cleaned | None:
     if not removed:
         return None
     return Cleaned((json.dumps(record, indent=2, sort_keys=True) + "\n").encode(), removed)
+
+
+def rows_left(store: ObjectStore, name: str, subject: Subject) -> int:
+    """How many of the person's rows a data set's parts and records have."""
+    found = [objects.rows(content, subject) for _, content in parts_of(store, name)]
+    found += [without_examples(content, subject) for _, _, content in records_of(store, name)]
+    return sum(each.rows for each in found if each is not None)
 
 
 def _findings(record: Any) -> Iterator[dict[str, Any]]:
@@ -90,7 +89,7 @@ def _findings(record: Any) -> Iterator[dict[str, Any]]:
 def _take_out(finding: dict[str, Any], subject: Subject) -> int:
     """How many rows were taken out of it; one where its text alone named the person."""
     examples = finding.get("examples", [])
-    kept = [row for row in examples if not _is_theirs(row.get(subject.field), subject)]
+    kept = [row for row in examples if not subject.is_in(row.get(subject.field))]
     if "examples" in finding:
         finding["examples"] = kept
     columns = (finding.get("column"), *finding.get("columns", ()))
@@ -101,10 +100,6 @@ def _take_out(finding: dict[str, Any], subject: Subject) -> int:
         finding["text"] = f"{subject.field}: {_GONE}"
         finding["value"] = None
     return len(examples) - len(kept) or int(named)
-
-
-def _is_theirs(value: object, subject: Subject) -> bool:
-    return not isinstance(value, bool) and value in subject.values
 
 
 def notes(name: str, subject: Subject, keyless: int, erased: Sequence[ErasedObject]) -> Iterator[str]:

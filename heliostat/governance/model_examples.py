@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from heliostat.governance.objects import Cleaned
 from heliostat.governance.subjects import Subject
@@ -38,14 +38,10 @@ def without_rows(content: bytes, subject: Subject) -> Cleaned | None:
         found = json.loads(content)
         table = found.get("dataframe_split", found)
         place, rows = table["columns"].index(subject.field), table["data"]
-        kept = [row for row in rows if not _is_theirs(row[place], subject)]
+        kept = [row for row in rows if not subject.is_in(row[place])]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
     if len(kept) == len(rows):
         return None
     table["data"] = kept
     return Cleaned(json.dumps(found, indent=2).encode(), len(rows) - len(kept))
-
-
-def _is_theirs(value: Any, subject: Subject) -> bool:
-    return not isinstance(value, bool) and value in subject.values

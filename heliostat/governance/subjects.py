@@ -60,6 +60,10 @@ class Subject:
         nobody = pa.array([False] * len(column))
         return pc.fill_null(pa.chunked_array(found if found is not None else [nobody], pa.bool_()), False)
 
+    def is_in(self, value: object) -> bool:
+        """Whether a value of a row that JSON has is theirs, hashed or in clear."""
+        return not isinstance(value, bool) and value in self.values
+
     def _number(self, kind: pa.DataType) -> pa.Scalar | None:
         """The value as a number of a type, which of a column with missing values may be no integer; None where it is none."""
         try:

@@ -17,9 +17,9 @@ from heliostat.monitoring.windows import (
     Window,
     assign,
     by_count,
-    counts,
     due,
     from_micros,
+    held,
     numbers_of,
     open_window,
     silent,
@@ -82,21 +82,21 @@ def _by_calendar(
     every, grace = windows.every, timedelta(seconds=windows.grace_seconds)
     assigned = assign(times, timed, every, now)
     least = int(numbers_of(np.array([to_micros(first) - 1]), every)[0]) + 1
-    held = {number: each for number, each in _held(assigned.numbers, labelled).items() if number >= least}
+    here = {number: each for number, each in held(assigned.numbers, labelled).items() if number >= least}
     before = {number: each for number, each in state.looked.items() if number >= least}
     # What was deleted of the log is no news.
     found = [
         number
-        for number in due(held, before, every, now, grace)
-        if number not in before or (number in held and held[number].rows >= before[number].rows)
+        for number in due(here, before, every, now, grace)
+        if number not in before or (number in here and here[number].rows >= before[number].rows)
     ]
-    found += silent(held, before, every, now, grace)
+    found += silent(here, before, every, now, grace)
     return Windowed(
-        held,
+        here,
         tuple(sorted(found)),
         lambda some, there: assign(some, there, every, now).numbers,
         lambda number: window(number, every),
-        next_due=next_end(windows, now) if held else None,
+        next_due=next_end(windows, now) if here else None,
         dropped=tuple(number for number in state.looked if number < least),
         early=_early(times, timed, first),
         untimed=assigned.untimed,
@@ -129,15 +129,15 @@ def _by_count(
     def number_of(some: Micros, there: Flags) -> NDArray[np.int64]:
         return within(some, there & (some <= last), starts, numbers)
 
-    held = _held(number_of(times, timed), labelled)
+    here = held(number_of(times, timed), labelled)
     again = [
         number
         for number in known
-        if number in held and number in state.looked and held[number].labels != state.looked[number].labels
+        if number in here and number in state.looked and here[number].labels != state.looked[number].labels
     ]
     there = int((timed & (times <= since)).sum()) if newest >= 0 else 0
     return Windowed(
-        held,
+        here,
         tuple(sorted({*fresh, *again})),
         number_of,
         lambda number: _named(number, edges[number], windows.rows),
@@ -156,18 +156,13 @@ def _early(times: Micros, timed: Flags, first: datetime) -> int:
 def _closed(numbers: NDArray[np.int64], times: Micros, open_number: int) -> dict[int, Closed]:
     """The windows that are full, with their first and last moments."""
     full = (numbers != OUTSIDE) & (numbers < open_number)
-    found = {}
-    for number in np.unique(numbers[full]).tolist():
-        own = times[numbers == number]
-        found[number] = Closed(start=int(own.min()), end=int(own.max()), rows=len(own))
-    return found
+    found, rows = np.unique(numbers[full], return_counts=True)
+    times = times[full][np.lexsort((times[full], numbers[full]))]
+    ends = np.cumsum(rows)
+    edges = zip(found.tolist(), times[ends - rows].tolist(), times[ends - 1].tolist(), rows.tolist(), strict=True)
+    return {number: Closed(start=start, end=end, rows=count) for number, start, end, count in edges}
 
 
 def _named(number: int, edge: Closed, rows: int) -> Window:
     name = f"rows {number * rows}-{(number + 1) * rows - 1}"
     return Window(from_micros(edge.start), from_micros(edge.end + 1), name)
-
-
-def _held(numbers: NDArray[np.int64], labelled: Flags) -> dict[int, Looked]:
-    rows, labels = counts(numbers), counts(np.where(labelled, numbers, OUTSIDE))
-    return {number: Looked(count, labels.get(number, 0)) for number, count in rows.items()}

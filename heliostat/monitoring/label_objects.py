@@ -44,7 +44,9 @@ def _table(name: str, content: bytes) -> pa.Table:
     if kind in ("jsonl", "ndjson"):
         import pyarrow.json as json
 
-        return json.read_json(io.BytesIO(content.removeprefix(b"\xef\xbb\xbf")))
+        # An id that is a date is text as well, and would be read as a time and written as one.
+        options = json.ParseOptions(explicit_schema=pa.schema([("request_id", pa.string())]))
+        return json.read_json(io.BytesIO(content.removeprefix(b"\xef\xbb\xbf")), parse_options=options)
     raise ValueError(kind)
 
 

@@ -50,6 +50,7 @@ def labels_in(table: pa.Table, classes: tuple[str, ...] = ()) -> Labels:
     if lacking:
         text = f"it has no column {' and no '.join(lacking)}, but {', '.join(table.column_names) or 'none'}"
         return Labels(LABELS.empty_table(), wrong=table.num_rows, problem=text)
+    table = _with_plain_texts(table)
     ids = _texts(table["request_id"])
     numbers, unreadable = _labels(table["label"], classes)
     given = table["row"] if "row" in table.column_names else None
@@ -67,6 +68,14 @@ def labels_in(table: pa.Table, classes: tuple[str, ...] = ()) -> Labels:
     columns = [ids, pa.array(rows, pa.int32()), pa.array(numbers), known, _weights(table)]
     found = pa.table(columns, schema=LABELS).filter(keep)
     return Labels(found, int(awaited.sum()), int(bad.sum()), _example(table, wrong))
+
+
+def _with_plain_texts(table: pa.Table) -> pa.Table:
+    """The same with texts of one type: Polars writes others than pandas."""
+    for place, column in enumerate(table.schema):
+        if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+            table = table.set_column(place, column.name, table.column(place).cast(pa.string()))
+    return table
 
 
 def _example(table: pa.Table, wrong: dict[str, Any]) -> str:
@@ -93,7 +102,7 @@ def _labels(column: pa.ChunkedArray, classes: tuple[str, ...]) -> tuple[Any, Any
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):  # large ones out of a dictionary
         return _from_texts(column.cast(pa.string()), classes)
     if pa.types.is_nested(kind) or not (is_number(kind) or pa.types.is_null(kind)):
         return np.full(len(column), np.nan), np.asarray(pc.is_valid(column).to_numpy(), dtype=bool)
@@ -176,9 +185,9 @@ def _time(text: str | None) -> datetime | None:
     """A time as ISO 8601 writes it, UTC where it has no zone."""
     try:
         found = datetime.fromisoformat(text or "")
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter of a moment that the calendar has in its own zone alone
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _each(column: pa.ChunkedArray, convert: Callable[[str], float]) -> pa.ChunkedArray:

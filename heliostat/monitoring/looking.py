@@ -31,7 +31,7 @@ from heliostat.monitoring.quality import Measure, Quality, quality
 from heliostat.monitoring.sampling import Labelled, Sample
 from heliostat.monitoring.skew import Skew
 from heliostat.monitoring.weighing import thinned
-from heliostat.monitoring.windows import OUTSIDE, Looked, Micros, Window, micros
+from heliostat.monitoring.windows import Looked, Micros, Window, by_window, micros
 from heliostat.spec.base import Model, Name, is_empty, is_none
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitors import Monitor, metric_of
@@ -105,8 +105,7 @@ class Look:
     def add(self, joined: pa.Table) -> None:
         """Take a part of what `heliostat.monitoring.join.Join` gives."""
         numbers = self.number_of(*micros(joined["time"]))
-        for number in np.unique(numbers[numbers != OUTSIDE]).tolist():
-            part = joined.filter(pa.array(numbers == number))
+        for number, part in by_window(joined, numbers):
             held = self._held.setdefault(number, _Held(Sample(self.problem.task, self._columns, unlabelled=True)))
             held.sample.add(part)
             held.rows += part.num_rows
@@ -167,8 +166,12 @@ class Look:
         return measured, findings
 
     def _quality_of_reference(self, watch: QualityWatch) -> Quality:
-        """Of those of its rows that have a label: first answers of a model of others have none."""
-        return quality(self.problem, self.reference.known(), watch)
+        return quality(self.problem, self._labelled, watch)
+
+    @property
+    def _labelled(self) -> Labelled:
+        """Those rows of the reference that have a label: first answers of a model of others have none."""
+        return self._once("labelled", self.reference.known)  # type: ignore[no-any-return]
 
     def _estimate(self, rows: Labelled, watch: EstimateWatch, judge: Judge) -> tuple[Estimate, Finding]:
         known, reason = self._once(f"figure {watch.metric}", lambda: self._of_reference(watch.metric))
@@ -181,13 +184,13 @@ class Look:
     def _of_reference(self, metric: str) -> tuple[float | None, str]:
         """A metric of the reference, or why there is none."""
         try:
-            measure = Measure(self.problem, self.reference)
+            measure = Measure(self.problem, self._labelled)
             return measure.figure(metric), measure.why_undefined(metric)
         except PermanentError as error:
             return None, str(error)
 
     def _estimated(self, metric: str, rows: Labelled) -> Estimate:
-        reference = self.reference
+        reference = self._labelled
         if reference.predictions.ndim == 2:
             of_classes = self._once("cbpe", lambda: CbpeOfClasses(reference.predictions, reference.labels))
             return of_classes.estimate(metric, rows.predictions)  # type: ignore[no-any-return]
@@ -206,7 +209,7 @@ class Look:
     def _changed(self, rows: Labelled, watch: ConceptDriftWatch, judge: Judge) -> Finding:
         there, left_out = self.reference, 0
         if watch.of == "error":
-            rows = rows.known()
+            rows, there = rows.known(), self._labelled
             if len(rows.weights):
                 kept = rows.part(thinned(rows.weights, rows.requests))
                 rows, left_out = kept, len(rows) - len(kept)

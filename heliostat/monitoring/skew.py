@@ -145,7 +145,7 @@ def _system(ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: f
 def _of_values(one: pa.Array, other: pa.Array) -> FeatureSkew:
     ours, theirs = (_plain(column) for column in (one, other))
     if ours.type != theirs.type:
-        theirs = theirs.cast(ours.type)
+        theirs = theirs.cast(ours.type, safe=False)  # the coarser of two times is the same time
     unsaid = pc.xor(pc.is_null(ours), pc.is_null(theirs)).to_numpy(zero_copy_only=False)
     apart = pc.fill_null(pc.not_equal(ours, theirs), False).to_numpy(zero_copy_only=False)
     off = np.asarray(unsaid | apart, dtype=bool)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -149,15 +150,6 @@ def by_count(times: Micros, there: NDArray[np.bool_], rows: int, first: int = 0,
     return CountAssigned(numbers, int((~there).sum()), int(late.sum()), newest)
 
 
-def count_edges(found: CountAssigned, times: Micros) -> tuple[Micros, NDArray[np.int64]]:
-    """The first moment of each window of so many rows and its number: a row in another order is told by its time."""
-    numbers, places = np.unique(found.numbers, return_inverse=True)
-    starts = np.full(len(numbers), np.iinfo(np.int64).max)
-    np.minimum.at(starts, places, times)
-    inside = numbers != OUTSIDE
-    return starts[inside], numbers[inside]
-
-
 def within(times: Micros, there: NDArray[np.bool_], starts: Micros, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """The number of each row's window, `OUTSIDE` for none, by the windows' first moments."""
     places = np.searchsorted(starts, times, side="right")
@@ -252,6 +244,25 @@ _LAST: Final = to_micros(datetime.max.replace(tzinfo=UTC))
 
 def _date(year: int, month: int) -> datetime:
     return datetime(year, month, 1, tzinfo=UTC)
+
+
+def by_window(table: pa.Table, numbers: NDArray[np.int64]) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each window, in their order; those of none are left out. Each row is moved once, however many windows."""
+    inside = numbers != OUTSIDE
+    if not inside.all():
+        table, numbers = table.filter(pa.array(inside)), numbers[inside]
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=OUTSIDE))
+    table = table.take(pa.array(order)) if len(starts) > 1 else table
+    for start, end in pairwise([*starts.tolist(), len(ordered)]):
+        yield int(ordered[start]), table.slice(start, end - start)
+
+
+def held(numbers: NDArray[np.int64], labelled: NDArray[np.bool_]) -> dict[int, Looked]:
+    """What each window holds, by the windows of rows and which of these have a label."""
+    labels = counts(np.where(labelled, numbers, OUTSIDE))
+    return {number: Looked(rows, labels.get(number, 0)) for number, rows in counts(numbers).items()}
 
 
 def counts(numbers: NDArray[Any]) -> dict[int, int]:

@@ -27,7 +27,7 @@ from heliostat.systems import keeper, ports, processes
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError, explained
 from heliostat.systems.http import read_token
-from heliostat.systems.mlflow_registry import TRACKING_VARIABLES
+from heliostat.systems.mlflow_client import TRACKING_VARIABLES
 
 _ADDRESS = ("host", "api_port", "credential", "public_port")
 """What decides where it answers, and to whom."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from heliostat.provider import gate, inspecting, ray_work
+from heliostat.provider import gate, inspecting
+from heliostat.provider.evaluations import deciding, evaluation_of
 from heliostat.provider.properties import UNKNOWN
 from heliostat.provider.records import open_registry, unless_deleted
 from heliostat.provider.resource import Context, Created, Failure, Handler
 from heliostat.provider.snapshots import require_judgeable
 from heliostat.provider.switches import switches_of
 from heliostat.spec.inspection import Role
-from heliostat.spec.jobs import EvaluateSpecification
 from heliostat.spec.judging import judged_by
-from heliostat.spec.metrics import former
 from heliostat.spec.model_resources import ModelVersionInputs, ModelVersionOutputs
 from heliostat.spec.monitoring import Acceptance, Refusal
 from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
@@ -27,7 +25,7 @@ from heliostat.systems import gate_notes
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import RegisteredVersion
-from heliostat.systems.objects import ObjectMissingError, open_store
+from heliostat.systems.objects import open_store
 
 _NEXT = "models:/candidate"
 """Stands in a preview for a model that is not trained yet."""
@@ -60,7 +58,7 @@ class ModelVersionHandler(Handler[ModelVersionInputs, ModelVersionOutputs]):
 
     def insignificant_inputs(self, old: ModelVersionInputs, new: ModelVersionInputs) -> frozenset[str]:
         """Where things are reached means nothing, nor does the code: a model is judged with the code it was logged with."""
-        same = {"problem"} if _problem(old) == _problem(new) else set()
+        same = {"problem"} if deciding(old) == deciding(new) else set()
         return _PLACES - {"tracking_access"} | same
 
     async def mistakes(self, given: Mapping[str, Any]) -> list[Failure]:
@@ -133,11 +131,11 @@ async def _decided(context: Context, inputs: ModelVersionInputs) -> ModelVersion
     if serving and serving.run_id == inputs.run_id:
         context.info(f"{inputs.name}: the candidate is {serving.uri}, which serves")
         return _outputs(inputs, serving, "accepted", serving.tags.get("heliostat.report", ""))
-    report, report_uri, known = await _report(context, inputs, serving)
+    report, report_uri, known = await evaluation_of(context, inputs, serving)
     verdict = _judged(inputs, report, serving)
     if known and not verdict.accepted and switches_of(os.environ).retry_refused:
         context.info(f"{inputs.name}: the candidate was refused before; it is measured again")
-        report, report_uri, known = await _report(context, inputs, serving, again=True)
+        report, report_uri, known = await evaluation_of(context, inputs, serving, again=True)
         verdict = _judged(inputs, report, serving)
     if report.get("incomparable"):
         context.warn(f"{inputs.name}: judged against the baseline alone, for {report['incomparable']}")
@@ -206,100 +204,6 @@ async def _incumbent(inputs: ModelVersionInputs) -> str | None:
     return status.serving.model_uri if status and status.serving else None
 
 
-async def _report(
-    context: Context, inputs: ModelVersionInputs, serving: RegisteredVersion | None, again: bool = False
-) -> tuple[dict[str, Any], str, bool]:
-    """The measurement of the candidate, its URI, and whether it was there already; `again` measures in any case."""
-    store = open_store(inputs.store)
-    identity = _identity(inputs, serving)
-    key = _report_key(inputs, identity)
-    alone = _report_key(inputs, _identity(inputs, None))
-
-    def load() -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = json.loads(store.get(key))
-        except ObjectMissingError:
-            return None
-        return found
-
-    report = None if again else await asyncio.to_thread(load)
-    if report is not None:
-        return report, store.uri(key), True
-    if serving is None and not again and (known := await asyncio.to_thread(_known_elsewhere, inputs, alone)):
-        return *known, True
-    await ray_work.run(_work(inputs, serving, key, identity, again), context)
-    report = await asyncio.to_thread(load)
-    if report is None:
-        raise PermanentError(f"the evaluation of {inputs.model_uri} ended well and left no report at {store.uri(key)}")
-    await asyncio.to_thread(_log_report, inputs, report)
-    if serving is not None:
-        await asyncio.to_thread(store.put, _pointer_key(alone), key.encode())
-    return report, store.uri(key), False
-
-
-def _identity(inputs: ModelVersionInputs, serving: RegisteredVersion | None) -> str:
-    return ray_work.digest_of(
-        {
-            "candidate": inputs.model_uri,
-            "incumbent": serving.source if serving else None,
-            "dataset": inputs.dataset.digest,
-            "metric": former(metric) if (metric := judged_by(inputs.gate, inputs.problem)) else None,
-            **({"problem": problem} if (problem := _problem(inputs)) else {}),
-            "slices": [{"column": item.column, "min_rows": item.min_rows} for item in inputs.gate.slices],
-            **({"fairness": [each.model_dump(mode="json") for each in inputs.gate.fairness]} if inputs.gate.fairness else {}),
-        }
-    )
-
-
-def _report_key(inputs: ModelVersionInputs, identity: str) -> str:
-    return f"evaluations/{inputs.name}/{identity}.json"
-
-
-def _pointer_key(alone: str) -> str:
-    """Where it is noted under which key a candidate was measured beside another model: the same figures of its own."""
-    return f"{alone.removesuffix('.json')}.beside"
-
-
-def _known_elsewhere(inputs: ModelVersionInputs, alone: str) -> tuple[dict[str, Any], str] | None:
-    """The measurement of the candidate beside what serves in another environment; None where there is none."""
-    store = open_store(inputs.store)
-    try:
-        key = store.get(_pointer_key(alone)).decode()
-        found: dict[str, Any] = json.loads(store.get(key))
-    except ObjectMissingError:
-        return None
-    return found, store.uri(key)
-
-
-def _work(
-    inputs: ModelVersionInputs, serving: RegisteredVersion | None, key: str, identity: str, again: bool
-) -> ray_work.Work:
-    specification = EvaluateSpecification(
-        name=inputs.name,
-        candidate=inputs.model_uri or "",
-        run_id=inputs.run_id,
-        incumbent=serving.uri if serving else None,
-        dataset_key=ray_work.key_of(inputs.dataset.uri, inputs.store),
-        dataset_digest=inputs.dataset.digest,
-        gate=inputs.gate,
-        problem=inputs.problem,
-        store=inputs.store,
-        tracking_uri=inputs.tracking_uri,
-        result_key=key,
-    )
-    return ray_work.Work(
-        what=f"the evaluation of {inputs.model_uri}",
-        module="heliostat.jobs.evaluate",
-        base=f"evaluate-{inputs.name}-{identity[:12]}",
-        specification=lambda submission_id: specification,
-        code=inputs.code,
-        store=inputs.store,
-        ray=inputs.ray,
-        timeout_seconds=1800.0,
-        is_done_by_its_end=again,  # the report that is there may be the one before
-    )
-
-
 def _judged(inputs: ModelVersionInputs, report: dict[str, Any], serving: RegisteredVersion | None) -> gate.Verdict:
     metric = judged_by(inputs.gate, inputs.problem)
     if metric is None:
@@ -311,12 +215,6 @@ def _judged(inputs: ModelVersionInputs, report: dict[str, Any], serving: Registe
     asked = inputs.gate.model_copy(update={"metric": metric})
     verdict = gate.judge(asked, report["higherIsBetter"], candidate, baseline, incumbent)
     return gate.with_fairness(verdict, inputs.gate, report["candidate"])
-
-
-def _problem(inputs: ModelVersionInputs) -> dict[str, Any] | None:
-    """What the task and the workload's own metrics decide of a measurement."""
-    found = inputs.problem
-    return None if found is None or found.says_nothing else found.model_dump(mode="json")
 
 
 def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str) -> RegisteredVersion:
@@ -341,14 +239,6 @@ def _of_sample(inputs: ModelVersionInputs) -> str:
 def _sample_tag(inputs: ModelVersionInputs) -> dict[str, str]:
     share = inputs.dataset.sample
     return {SAMPLE_TAG: str(share)} if share is not None else {}
-
-
-def _log_report(inputs: ModelVersionInputs, report: dict[str, Any]) -> None:
-    points = [(f"test_{name}", value, 0) for name, value in report["candidate"]["overall"].items()]
-    if report["baseline"]:
-        points += [(f"baseline_test_{name}", value, 0) for name, value in report["baseline"]["overall"].items()]
-    with open_registry(inputs) as registry:
-        registry.log(inputs.run_id or "", metrics=points)
 
 
 def _tag_run(inputs: ModelVersionInputs, tags: dict[str, str]) -> None:

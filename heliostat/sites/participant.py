@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from heliostat.federated import exact, privacy
@@ -33,25 +34,15 @@ from heliostat.federated.messages import (
     read_arrays,
     specs_of,
 )
-from heliostat.layout import SourcesError, sources
-from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.federated import Federation
-from heliostat.sites import packages, rows
+from heliostat.sites import code, packages, rows
+from heliostat.sites.code import AbstainError
 from heliostat.sites.place import SitePlace
-from heliostat.spec.code import CodeError, code_of
 from heliostat.systems.coordinator_api import CoordinatorClient, NotTakenError
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _FIRST_WAIT: Final = 0.2
 _LONGEST_WAIT: Final = 5.0
-
-
-class AbstainError(Exception):
-    """This site takes no part in the attempt."""
-
-    def __init__(self, reason: Reason, why: str) -> None:
-        super().__init__(why)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -157,7 +148,7 @@ class Participant:
     def _update(self, note: TrainingNote, task: Task, payload: bytes) -> bytes:
         fitted = self._fit(note, task, payload)
         given = fitted.contribution
-        sums = {name: _doubles(given.sums[name]) for name in fitted.layout.shapes}
+        sums = {name: np.asarray(given.sums[name], np.float64) for name in fitted.layout.shapes}
         header = Update(
             rows=given.rows,
             data_digest=self._data_digest,
@@ -235,28 +226,15 @@ class Participant:
         """The training with the rows that lie here now; the same for as long as it goes on."""
         if self._training is not None and self._training.note.digest == note.digest:
             return self._training
-        self._require_code(note)
+        code.require(self._root, note)
         try:
             table, digest = rows.read(self._folder, self._place.digest_key())
         except PermanentError as error:
             raise AbstainError(Reason.ROWS, str(error)) from None
-        federation: Federation = load_entry_point(note.entry_point)
+        federation = code.load(note)
         self._tell(f"takes part in {note.name} with {len(table):,} rows ({digest[:12]})")
         self._training = _Training(note, federation, table, digest)
         return self._training
-
-    def _require_code(self, note: TrainingNote) -> None:
-        """See that this checkout has the code that the stack declares: nothing else is run here."""
-        try:
-            here = code_of(self._root, note.entry_point, sources=sources(self._root)).digest
-        except (CodeError, SourcesError) as error:
-            raise AbstainError(Reason.CODE, str(error)) from None
-        if here != note.code_digest:
-            raise AbstainError(
-                Reason.CODE,
-                f"the code of {note.entry_point} here is {here[:12]}, and {note.code_digest[:12]} is declared: bring "
-                f"{self._root} to the stack's commit and start the site again",
-            )
 
     # Packages
 
@@ -292,9 +270,3 @@ def _with_noise(vector: Vector, layout: Layout, note: TrainingNote) -> Vector:
     noisy = vector.copy()
     noisy[: layout.values] += privacy.noise(layout.values, deviation)
     return noisy
-
-
-def _doubles(array: Any) -> Any:
-    import numpy as np
-
-    return np.asarray(array, np.float64)

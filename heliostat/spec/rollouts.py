@@ -5,10 +5,10 @@
     GET    /v1/applications/{name}                                  -> Status    404 where nothing is declared or serves
     GET    /v1/applications/{name}/wait                             -> Status    long poll: ?rollout=N&after=M&seconds=S
     POST   /v1/applications/{name}/plan                 Declaration -> Plan      what a PUT would do, without doing it
-    POST   /v1/applications/{name}/approve              Word        -> Status    let what waits for a person go on
-    POST   /v1/applications/{name}/abort                Word        -> Status    roll back what is on its way
-    GET    /v1/applications/{name}/rollback                         -> WayBack   what a POST without a number would go back to
-    POST   /v1/applications/{name}/rollback             GoBack      -> Status    serve again what served before
+    POST   /v1/applications/{name}/approve          ActionRequest   -> Status    let what waits for a person go on
+    POST   /v1/applications/{name}/abort            ActionRequest   -> Status    roll back what is on its way
+    GET    /v1/applications/{name}/rollback                         -> RollbackTarget   where a POST without a number goes
+    POST   /v1/applications/{name}/rollback         RollbackRequest -> Status    serve again what served before
     GET    /v1/applications/{name}/rollouts                         -> [Rollout] the newest first, without their events
     GET    /v1/applications/{name}/rollouts/{number}                -> Record
     GET    /v1/applications/{name}/tasks                            -> QueueDepth   404 where it takes no tasks
@@ -21,9 +21,9 @@
     GET    /metrics                                                 -> text      Prometheus' format
 
 Every call carries `Authorization: Bearer <token>`, or the same as `X-Heliostat-Authorization` where something on the way keeps
-the former. An error is `{"detail": "<text>"}` with a 4xx where the call is at
-fault and a 5xx where it may be tried again. 409: the call is right and the application is not so: it was rolled back before,
-does not fit the cluster, waits for nobody, or what it shall go back to is gone.
+the former. An error is `{"detail": "<text>"}` with a 4xx where the call is at fault and a 5xx where it may be tried again.
+409: the call is right and the application is not so: it was rolled back before, does not fit the cluster, waits for nobody,
+or what it shall go back to is gone.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class RollbackRequest(Model):
     to: int | None = None
     """An entry of the ledger; by default what served before the present version."""
     expected: Digest | None = None
-    """The fingerprint of what a person was shown (`WayBack`): where it would go to anything else, it is a conflict."""
+    """The fingerprint of what a person was shown (`RollbackTarget`): where it would go to anything else, it is a conflict."""
     reason: str = ""
 
 

@@ -14,7 +14,8 @@ import httpx
 
 from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_registry import ModelMissingError, RegisteredVersion, Registry
+from heliostat.systems.mlflow_models import ModelMissingError
+from heliostat.systems.mlflow_registry import RegisteredVersion, Registry
 from heliostat.systems.objects import open_store
 
 MODEL_FILE: Final = "MLmodel"

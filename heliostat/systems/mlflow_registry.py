@@ -1,38 +1,22 @@
-"""MLflow's tracking server and model registry, by REST: importing mlflow itself takes 3 s and brings pandas along."""
+"""MLflow's runs and registered models."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Self
-from urllib.parse import quote
+from typing import Any, Final
 
-import httpx
-
-from heliostat.spec.addresses import Access, BasicVariables, HttpAddress, TokenVariable, variables_of
 from heliostat.spec.branch_environments import is_experiment_of
-from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.http import open_sync_client, reason
+from heliostat.systems.errors import PermanentError
+from heliostat.systems.mlflow_models import ModelFiles, parts_of_uri
 
 RESUMED_TAG: Final = "heliostat.resumed"
 """On a run: it was interrupted, and its model is another than that of a training in one go; the value says why."""
-_ARTIFACTS: Final = "/api/2.0/mlflow-artifacts/artifacts"
-_TOKEN: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - a variable's name
-_USERNAME: Final = "MLFLOW_TRACKING_USERNAME"
-_PASSWORD: Final = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105 - a variable's name
-TRACKING_VARIABLES: Final = (_TOKEN, _USERNAME, _PASSWORD)
-_SECONDS: Final = 60.0
 _MOST_METRICS: Final = 1_000
 _MOST_PARAMETERS: Final = 100
 _MOST_EXPERIMENTS: Final = 1_000
-
-
-class ModelMissingError(PermanentError):
-    """There is no such model in the registry."""
 
 
 @dataclass(frozen=True)
@@ -65,57 +49,8 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
-def address_of(tracking_uri: str, access: Access | None = None) -> HttpAddress:
-    """The address of a tracking server, with the credential that is named, or that MLflow's own client would use here.
-
-    Raises:
-        PermanentError: it is behind an API server, and there is a credential.
-    """
-    credential, proxy = (access.credential, access.proxy) if access else (None, None)
-    if credential is None and os.environ.get(_USERNAME) and os.environ.get(_PASSWORD):
-        credential = BasicVariables(username_variable=_USERNAME, password_variable=_PASSWORD)
-    elif credential is None and os.environ.get(_TOKEN):
-        credential = TokenVariable(variable=_TOKEN)
-    if credential is not None and proxy is not None:
-        raise PermanentError(
-            f"MLflow at {tracking_uri} is reached through an API server, which keeps Authorization, and MLflow reads no other "
-            f"header: unset {', '.join(variables_of(credential))} here, or name a URL that is reached without the proxy"
-        )
-    return HttpAddress(url=tracking_uri, credential=credential, proxy=proxy)
-
-
-class Registry:
-    """One tracking server. Use as a context manager; not for several threads at once.
-
-    Raises PermanentError or RetryableError from every call. Who is let in is said by the `access`, else by the variables that
-    MLflow's own client reads: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, which win.
-    """
-
-    def __init__(
-        self,
-        tracking_uri: str,
-        transport: httpx.BaseTransport | None = None,
-        seconds: float = _SECONDS,
-        access: Access | None = None,
-    ) -> None:
-        self._uri = tracking_uri.rstrip("/")
-        self._client = open_sync_client(address_of(self._uri, access), seconds, transport)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
-
-    # The server
-
-    def server_version(self) -> str:
-        """The version of MLflow that answers."""
-        return self._send("GET", "/version").text.strip()
-
-    def require_database(self) -> None:
-        """Ask for what only the database knows."""
-        self._call("GET", "experiments/get", absent_is_none=True, params={"experiment_id": "0"})
+class Registry(ModelFiles):
+    """The runs and registered models of a tracking server."""
 
     # Runs
 
@@ -238,123 +173,10 @@ class Registry:
 
     def version(self, uri: str) -> RegisteredVersion | None:
         """The version at `models:/<name>/<number>`; None where there is none."""
-        name, number = _parts(uri)
+        name, number = parts_of_uri(uri)
         parameters = {"name": name, "version": str(number)}
         found = self._call("GET", "model-versions/get", absent_is_none=True, params=parameters)
         return None if found is None else _version(found["model_version"])
-
-    def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
-        """Set tags of a version."""
-        for key, value in tags.items():
-            self._post("model-versions/set-tag", name=version.name, version=str(version.version), key=key, value=value)
-
-    # Models
-
-    def location(self, model_uri: str) -> str:
-        """Where the artifacts of a model lie, by `models:/<name>/<number>` or `models:/<model id>`: a URI that never changes.
-
-        Raises:
-            ModelMissingError: there is no such model.
-        """
-        if model_uri.removeprefix("models:/").count("/"):
-            name, number = _parts(model_uri)
-            parameters = {"name": name, "version": str(number)}
-            found = self._call("GET", "model-versions/get-download-uri", absent_is_none=True, params=parameters)
-            uri = (found or {}).get("artifact_uri", "")
-        else:
-            found = self._call("GET", f"logged-models/{quote(model_uri.removeprefix('models:/'))}", absent_is_none=True)
-            uri = (found or {}).get("model", {}).get("info", {}).get("artifact_uri", "")
-        if not uri:
-            raise ModelMissingError(f"there is no model {model_uri} in {self._uri}")
-        return self.location(uri) if uri.startswith("models:/") else str(uri)
-
-    def require_artifacts(self, location: str, below: str = "") -> list[str]:
-        """The names of the artifacts at a location, or in its folder `below`: none where only others are there.
-
-        Raises:
-            PermanentError: nothing at all is at the location, or the server does not hand out what lies there.
-        """
-        if not location.startswith("mlflow-artifacts:"):
-            raise PermanentError(f"the artifacts at {location} are not served by {self._uri}: start it with --serve-artifacts")
-        top = location.removeprefix("mlflow-artifacts:").lstrip("/")
-        names = list(self._artifacts(top, below))
-        if not names and not (below and any(self._artifacts(top))):
-            raise PermanentError(
-                f"there are no artifacts at {location}: they were deleted, or the object store is another one since they were "
-                "logged; go back to that store, or delete the run or model that names them, and it is made anew"
-            )
-        return names
-
-    def hands_out(self, location: str) -> bool:
-        """Whether it hands out any artifact at a location, or what lies there is not its to hand out."""
-        if not location.startswith("mlflow-artifacts:"):
-            return True
-        path = location.removeprefix("mlflow-artifacts:").strip("/")
-        answer = self._send("GET", _ARTIFACTS, absent_is_fine=True, params={"path": path})
-        return answer.status_code == httpx.codes.OK and bool(answer.json().get("files"))
-
-    def download(self, location: str, directory: Path, below: str = "") -> None:
-        """Write every artifact at a location, or just those of its folder `below`, to the same places in `directory`.
-
-        Raises:
-            PermanentError: nothing at all is at the location, or the server does not hand out what lies there.
-        """
-        top = location.removeprefix("mlflow-artifacts:").lstrip("/")
-        for name in self.require_artifacts(location, below):
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._client.stream("GET", f"{_ARTIFACTS}/{quote(f'{top}/{name}')}") as response:
-                if response.status_code != 200:
-                    raise RetryableError(f"{self._uri} answered {response.status_code} for the artifact {top}/{name}")
-                with path.open("wb") as file:
-                    for part in response.iter_bytes(1 << 20):
-                        file.write(part)
-
-    def _artifacts(self, top: str, below: str = "") -> Iterator[str]:
-        path = f"{top}/{below}".rstrip("/")
-        answer = self._send("GET", _ARTIFACTS, params={"path": path})
-        for item in answer.json().get("files", []):
-            name = f"{below}/{item['path']}".lstrip("/")
-            if item.get("is_dir"):
-                yield from self._artifacts(top, name)
-            else:
-                yield name
-
-    def attach(self, run_id: str, files: Mapping[str, bytes], below: str) -> None:
-        """Put files beside a run's model, into its folder `below`; those that are there are written over.
-
-        Raises:
-            PermanentError: the run is gone, or the server does not keep its artifacts.
-        """
-        found = self._call("GET", "runs/get", params={"run_id": run_id}) or {}
-        location = str(found["run"]["info"]["artifact_uri"])
-        if not location.startswith("mlflow-artifacts:"):
-            raise PermanentError(f"the artifacts at {location} are not served by {self._uri}: start it with --serve-artifacts")
-        top = location.removeprefix("mlflow-artifacts:").lstrip("/")
-        for name, content in files.items():
-            self._send("PUT", f"{_ARTIFACTS}/{quote(f'{top}/{below}/{name}')}", content=content)
-
-    # The wire
-
-    def _post(self, path: str, **body: Any) -> dict[str, Any]:
-        return self._call("POST", path, json=body) or {}
-
-    def _call(self, method: str, path: str, absent_is_none: bool = False, **arguments: Any) -> dict[str, Any] | None:
-        response = self._send(method, f"/api/2.0/mlflow/{path}", absent_is_none, **arguments)
-        return None if response.status_code == 404 else response.json()
-
-    def _send(self, method: str, path: str, absent_is_fine: bool = False, **arguments: Any) -> httpx.Response:
-        try:
-            response = self._client.request(method, path, **arguments)
-        except httpx.HTTPError as error:
-            raise RetryableError(f"MLflow does not answer at {self._uri}: {reason(error)}; is it up?") from None
-        if response.status_code == 404 and absent_is_fine:
-            return response
-        if response.status_code >= 400:
-            kind = RetryableError if response.status_code >= 500 or response.status_code == 429 else PermanentError
-            text = response.text.strip()[:1000]
-            raise kind(f"MLflow at {self._uri} answered {response.status_code} to {method} {path}: {text}")
-        return response
 
 
 def _run(item: Mapping[str, Any]) -> Run:
@@ -377,13 +199,6 @@ def _version(item: Mapping[str, Any]) -> RegisteredVersion:
         source=item.get("source") or "",
         tags={tag["key"]: tag["value"] for tag in item.get("tags", [])},
     )
-
-
-def _parts(uri: str) -> tuple[str, int]:
-    name, _, number = uri.removeprefix("models:/").rpartition("/")
-    if not (uri.startswith("models:/") and name and number.isdigit()):
-        raise PermanentError(f"{uri!r} does not name a registered model's version: write models:/<name>/<number>")
-    return name, int(number)
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:

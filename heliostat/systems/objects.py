@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ __all__ = [
     "ObjectStore",
     "arrow_location",
     "checked",
+    "contents",
     "directory_of",
     "open_bucket",
     "open_store",
@@ -39,6 +41,20 @@ def open_bucket(address: StoreAddress) -> BucketStore | None:
 
         return Gcs(address)
     return S3(address) if address.uri.startswith("s3://") else None
+
+
+def contents(store: ObjectStore, prefix: str, is_wanted: Callable[[str], object] = bool) -> Iterator[tuple[str, bytes]]:
+    """What lies below a prefix, keys and contents; what somebody deletes meanwhile is passed over.
+
+    `is_wanted` says of a key whether it is read.
+    """
+    for info in list(store.list(prefix)):
+        if is_wanted(info.key):
+            try:
+                found = store.get(info.key)
+            except ObjectMissingError:
+                continue
+            yield info.key, found
 
 
 def directory_of(address: StoreAddress) -> Path:

@@ -117,6 +117,20 @@ def test_unique_finds_all_but_the_first():
     assert validate(expected, pa.table({"flight": ["a", "b", None, None]})).holds
 
 
+def test_nan_is_missing_and_no_value_that_is_there_again():
+    expected = Schema.model_validate({"columns": {"x": {"type": "double", "unique": True, "maxMissing": 1}}})
+    assert validate(expected, pa.table({"x": [float("nan"), 1.0, float("nan"), None]})).holds
+    (finding,) = validate(expected, pa.table({"x": [float("nan"), 1.0, float("nan"), 1.0]})).findings
+    assert finding.rows == (3,)
+
+
+@pytest.mark.parametrize("missing", [7, 14, 28, 29, 55, 57, 58])
+def test_as_many_as_the_limit_are_not_more(missing):
+    expected = Schema.model_validate({"columns": {"x": {"type": "double", "maxMissing": missing / 100}}})
+    assert validate(expected, pa.table({"x": [None] * missing + [1.0] * (100 - missing)})).holds
+    assert not validate(expected, pa.table({"x": [None] * (missing + 1) + [1.0] * (99 - missing)})).holds
+
+
 def test_all_findings_come_at_once_and_stop_only_what_needs_them():
     rows = changed("hour", [99] * 1_000).drop_columns(["carrier"])
     found = validate(schema(), rows)

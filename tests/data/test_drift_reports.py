@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -81,6 +83,13 @@ def test_a_shift_alarms_and_the_farthest_is_named_first():
     assert [column.name for column in found.alarming] == ["far", "near"]
     assert "kolmogorov-smirnov 0." in found.alarming[0].text and "limit 0.05" in found.alarming[0].text
     assert found.as_json()["columns"]["still"]["status"] == "stable"
+
+
+def test_a_report_is_json_however_far_a_column_is():
+    found = report({"x": np.tile([0.1, 0.2], 250)}, {"x": np.tile([1e308, -1e308], 250)})
+
+    assert found.columns[0].distances["wasserstein"] == float("inf")
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["columns"]["x"]["distances"]["wasserstein"] is None
 
 
 @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf"), -float("inf")])

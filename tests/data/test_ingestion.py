@@ -83,6 +83,14 @@ def test_labels_of_people_are_joined_and_the_newest_counts():
         labelled(rows(), labels.drop_columns(["id"]), wanted.labels, "late")
 
 
+def test_a_label_of_no_row_is_of_none_and_nan_takes_no_earlier_labels_place():
+    wanted = ingestion(labels={"files": FILES, "on": "id"})
+    assert wanted.labels is not None
+    table = pa.table({"id": ["a", None, "c"]})
+    labels = pa.table({"id": [None, "a", "a", "c"], "label": [9.0, 1.0, float("nan"), float("nan")]})
+    assert labelled(table, labels, wanted.labels, "late").to_pylist() == [{"id": "a", "late": 1.0}]
+
+
 def test_further_rows_are_made_of_the_train_split_and_reach_no_other():
     table = rows(200)
     seen = []

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from erasure_worlds import OTHER, ErasureWorld, Killed
 from personal_fakes import EMAIL, ROW, opened
+from pydantic_core import to_json
 
 from heliostat.governance import objects, snapshots
 from heliostat.governance.erasing import announcement_of
@@ -43,6 +44,16 @@ def world(tmp_path, made):
 def copied(made, folder):
     shutil.copytree(made, folder, dirs_exist_ok=True)
     return folder
+
+
+@pytest.mark.parametrize("value", ["ada@example.org", "Müller", 'o"neill\\'])
+@pytest.mark.parametrize("ascii_alone", [True, False])
+def test_a_line_has_a_person_however_json_writes_the_name_and_one_that_was_put_aside_as_well(value, ascii_alone):
+    is_theirs = objects.names(Subject("who", value, frozenset({"hashed"})))
+    line = json.dumps({"who": value, "what": 1}, ensure_ascii=ascii_alone).encode()
+    aside = to_json({"reason": "no JSON", "line": line.decode("latin-1")})
+    assert is_theirs(line) and is_theirs(aside) and is_theirs(b'{"who": "hashed"}')
+    assert not is_theirs(json.dumps({"who": f"{value}s", "what": 1}).encode())
 
 
 class World(ErasureWorld):

@@ -31,6 +31,13 @@ def test_a_float32_copy_and_another_type_of_the_same_numbers_are_no_skew():
     assert of(pa.array(["a"], pa.large_string()), pa.array(["a"])).differing == 0
 
 
+def test_times_of_another_unit_are_compared_as_far_as_the_coarser_one_tells():
+    training = pa.array([1_600_000_000_000, 1_600_000_000_000], pa.timestamp("ms"))
+    serving = pa.array([1_600_000_000_000_000_001, 1_600_000_001_000_000_000], pa.timestamp("ns"))
+    found = of(training, serving)
+    assert (found.differing, found.examples[0].row) == (1, 1)
+
+
 def test_what_is_nearly_nothing_beside_the_columns_spread_is_no_difference():
     assert of(pa.array([0.0, 100.0, -100.0]), pa.array([1e-9, 100.0, -100.0])).differing == 0
     assert of(pa.array([0.0, 100.0, -100.0]), pa.array([1.0, 100.0, -100.0])).differing == 1

@@ -95,6 +95,13 @@ def test_exploration_is_the_share_of_decisions_beside_the_usual_one():
     assert feedback(table, answers * 10, "who", ("x",), None).exploration is None, "these are no probabilities"
 
 
+def test_decisions_about_nobody_are_nobodys_exploration():
+    table = pa.table({"who": ["a", "a", None, None], "time": pa.array([NOW] * 4), "x": [0.0] * 4})
+    assert feedback(table, np.array([0.9, 0.9, 0.1, 0.1]), "who", ("x",), None).exploration == 0
+    nobody = table.set_column(0, "who", pa.nulls(4, pa.string()))
+    assert feedback(nobody, np.array([0.9, 0.9, 0.1, 0.1]), "who", ("x",), None).exploration is None
+
+
 def test_a_tie_that_grows_from_window_to_window_has_a_trend():
     assert trend([0.1, -0.2, 0.3, 0.4]) == 1 and trend([0.4, 0.3, 0.2, 0.1]) == -1
     assert trend([0.1, 0.2, 0.3]) is None and trend([0.1] * 5) is None

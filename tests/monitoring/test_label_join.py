@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -166,6 +166,19 @@ def test_labels_are_told_from_what_is_awaited_and_from_what_is_none():
     assert (found.awaited, found.wrong) == (1, 3)
     assert found.problem.startswith("3 of 6 rows are no labels") and "no request_id" in found.problem
     assert found.table["known"].null_count == 1
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+def test_texts_of_every_type_are_read_as_one(kind):
+    given = {"request_id": "a", "row": "1", "label": "0.5", "weight": "2", "time": "2026-01-01T00:00:00"}
+    found = labels_in(pa.table({name: pa.array([text], kind) for name, text in given.items()}))
+    known = datetime(2026, 1, 1, tzinfo=UTC)
+    assert found.table.to_pylist() == [{"request_id": "a", "row": 1, "label": 0.5, "known": known, "weight": 2.0}]
+
+
+def test_a_moment_that_utc_has_not_is_none_and_costs_no_label():
+    found = labels_in(pa.table({"request_id": ["a"], "label": [1.0], "time": ["0001-01-01T00:00:00+14:00"]}))
+    assert found.table["label"].to_pylist() == [1.0] and found.table["known"].null_count == 1
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ def test_when_a_label_became_known_is_read_where_it_is_said():
     assert found.table["known"].to_pylist() == [datetime(2026, 1, 1, 23, tzinfo=UTC), None]
 
 
+def test_an_id_that_looks_like_a_time_or_a_number_stays_as_it_is_written():
+    found = labels_of("a.jsonl", b'{"request_id": "2026-01-02", "label": 1}\n{"request_id": "2026-01-03", "label": 0}\n')
+    assert rows(found) == [("2026-01-02", 0, 1.0), ("2026-01-03", 0, 0.0)]
+    numbers = labels_of("a.jsonl", b'{"request_id": 12, "label": 1}\n{"request_id": 13, "label": 0}\n')
+    assert rows(numbers) == [("12", 0, 1.0), ("13", 0, 0.0)]
+
+
 @pytest.mark.parametrize(
     ("key", "content", "kept"),
     [

@@ -12,12 +12,12 @@ from heliostat.monitoring.log_health import health
 from heliostat.monitoring.logged import Reading
 from heliostat.monitoring.looking import Look, encoded, errors
 from heliostat.monitoring.sampling import Labelled, Sample
-from heliostat.monitoring.windows import OUTSIDE, Looked, by_count, count_edges, micros, numbers_of, window, within
+from heliostat.monitoring.windows import OUTSIDE, Looked, by_count, micros, numbers_of, window, within
 from heliostat.spec.findings import State
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.problem import Problem
 from heliostat.spec.tasks import Binary, Multiclass, Regression
-from heliostat.spec.watches import BiasWatch, Calendar, EstimateWatch, QualityWatch
+from heliostat.spec.watches import BiasWatch, Calendar, ConceptDriftWatch, EstimateWatch, QualityWatch
 from tests.monitoring.logs import NOW, predictions
 
 DAY = timedelta(days=1)
@@ -170,11 +170,29 @@ def test_several_classes_are_looked_at_as_well():
     assert {finding.state for finding in look.report(number, window(number, Calendar.DAY)).findings} == {State.OK}
 
 
+def test_first_answers_have_no_labels_and_what_needs_them_is_unknown_whatever_the_task():
+    random = np.random.default_rng(0)
+    chances = random.dirichlet([2, 1], 300)
+    table = predictions([f"c{number}" for number in range(300)], [NOW - DAY] * 300, prediction=pa.array(chances.tolist()))
+    table = table.append_column("label", pa.array((random.random(300) < chances[:, 1]).astype(float)))
+    first = Labelled(np.full(300, np.nan), chances, np.arange(300, dtype=np.uint64))
+    monitor = Monitor(
+        quality=(QualityWatch(metric="accuracy", margin=0.1, min_rows=100),),
+        estimate=(EstimateWatch(metric="accuracy", margin=0.1, min_rows=100),),
+        concept_drift=(ConceptDriftWatch(),),
+    )
+    look = Look(monitor, "letters", Problem(task=Multiclass(classes=("a", "b"))), first, by_day)
+    look.add(table)
+    [number] = look.held
+    found = look.report(number, window(number, Calendar.DAY)).findings
+    assert [finding.state for finding in found] == [State.UNKNOWN] * 3
+    assert "there are no labels" in found[1].text and "the reference has 0 numbers" in found[2].text
+
+
 def test_windows_of_rows_are_told_by_their_first_moments_in_any_order():
     moments, there = micros(pa.array([NOW + number * DAY for number in (3, 0, 1, 2, 4)], pa.timestamp("us", "UTC")))
     found = by_count(moments, there, 2, first=7)
-    starts, numbers = count_edges(found, moments)
-    assert numbers.tolist() == [7, 8, 9]
+    starts, numbers = np.sort(moments)[::2], np.array([7, 8, 9])
     assert within(moments, there, starts, numbers).tolist() == found.numbers.tolist()
     assert within(moments - 10**15, ~there, starts, numbers).tolist() == [OUTSIDE] * 5
 

@@ -12,6 +12,7 @@ from heliostat.monitoring.windows import (
     Why,
     assign,
     by_count,
+    by_window,
     counts,
     due,
     micros,
@@ -28,6 +29,14 @@ HOUR = timedelta(hours=1)
 
 def times(*given):
     return micros(pa.array(given, pa.timestamp("us", "UTC")))
+
+
+def test_rows_are_parted_by_their_windows_in_their_order_and_those_of_none_are_left_out():
+    table = pa.table({"row": range(6)})
+    found = by_window(table, np.array([2, OUTSIDE, 1, 2, OUTSIDE, 1]))
+    assert [(number, part["row"].to_pylist()) for number, part in found] == [(1, [2, 5]), (2, [0, 3])]
+    assert [(number, part.num_rows) for number, part in by_window(table, np.full(6, -3))] == [(-3, 6)]
+    assert list(by_window(table, np.full(6, OUTSIDE))) == [] == list(by_window(table.slice(0, 0), np.zeros(0, dtype=np.int64)))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,30 @@ def test_a_narrow_spike_that_random_moves_miss_is_found_by_the_search():
     assert found.worst_change >= np.max(found.mean_change)
 
 
+def test_where_chance_goes_further_than_the_search_the_row_and_the_inputs_are_those_of_chance():
+    middles = np.array([1.0, 2.0, 3.0, 4.0])
+
+    def within(table):  # a bump inside each box, which its ends do not meet
+        gap = np.abs(np.abs(table["x"].to_numpy() - middles) - 0.3)
+        return np.where(gap < 0.2, middles, 0.0)
+
+    rows = pa.table({"x": middles, "y": [1.0, 1.0, 2.0, 2.0]})
+    found = fragility(within, rows, (0.9,)).responses[0]
+    assert found.worst_change == middles[found.worst_row] > 0
+    before, _, after = found.worst_inputs["x"].partition(" → ")
+    assert float(before) == middles[found.worst_row] and abs(abs(float(after) - float(before)) - 0.3) < 0.2
+
+
+def test_an_input_that_is_nan_and_stays_so_was_not_moved():
+    rows = pa.table({"x": [1.0, 2.0, float("nan")], "y": [1.0, 2.0, 3.0]})
+
+    def of_missing(table):
+        return np.where(np.isnan(table["x"].to_numpy()), 100.0, 0.0) * table["y"].to_numpy()
+
+    found = fragility(of_missing, rows, (0.5,)).responses[0]
+    assert found.worst_row == 2 and set(found.worst_inputs) == {"y"}
+
+
 def test_decisions_that_turn_are_counted_where_predictions_are_probabilities():
     def step(table):
         return (table["x"].to_numpy() > 0).astype(float)

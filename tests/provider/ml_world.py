@@ -49,10 +49,10 @@ class World:
         return Context("urn", *(self.told[kind].append for kind in ("progress", "info", "warn")), self.cancelled)
 
     def install(self, monkeypatch: Any) -> None:
-        from heliostat.provider import model_version, ray_work, records, train_job
+        from heliostat.provider import evaluations, model_version, ray_work, records, train_job
 
         monkeypatch.setattr(ray_work, "open_runner", lambda address, own=None: self.jobs)
-        for module in (records, train_job, model_version):
+        for module in (records, train_job, model_version, evaluations):
             monkeypatch.setattr(module, "open_registry", lambda inputs: FakeRegistry(self))
 
         async def incumbent(inputs: Any) -> str | None:

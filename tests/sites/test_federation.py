@@ -15,6 +15,7 @@ from federation_world import FederationWorld, rounds_of
 
 from heliostat.federated.contributions import averaged
 from heliostat.federated.messages import ArraySpec, Step, Task, Update, pack, packed_arrays, unpack
+from heliostat.sites import code
 from heliostat.spec.federated import DifferentialPrivacy
 
 MASKED = {"secureAggregation": True, "minSites": 3}
@@ -128,6 +129,19 @@ def test_a_checkout_with_other_code_takes_no_part(world: FederationWorld) -> Non
     site = world.site("berlin")
     site.await_line("bring")
     coordinator.await_line("berlin takes no part in round 1: its checkout has other code")
+
+
+def test_a_site_that_lacks_what_the_code_imports_takes_no_part_and_stays(
+    world: FederationWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(entry_point: str) -> Any:
+        raise ModuleNotFoundError("No module named 'lightgbm'")
+
+    monkeypatch.setattr(code, "load_entry_point", lacking)
+    coordinator = world.coordinator(rules={"rounds": 1})
+    site = world.site("berlin")
+    site.await_line("cannot be loaded here: ModuleNotFoundError: No module named 'lightgbm'")
+    coordinator.await_line("berlin takes no part in round 1: its fit failed")
 
 
 def test_bad_updates_are_refused_with_their_paths_and_cost_nothing(world: FederationWorld) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from pathlib import Path
 
 import httpx
 import pytest
 
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry
 
 NAMES = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -66,6 +67,16 @@ def test_whether_a_models_files_are_there_is_asked_of_who_hands_them_out(files: 
     with Registry("http://mlflow", httpx.MockTransport(answer)) as registry:
         assert registry.hands_out("mlflow-artifacts:/models/1") is there
         assert registry.hands_out("s3://elsewhere/models/1"), "who does not hand it out cannot tell"
+
+
+def test_a_download_that_breaks_off_may_be_tried_again(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "path" in request.url.params:
+            return httpx.Response(200, text='{"files": [{"path": "model.bin"}]}')
+        raise httpx.ReadError("connection reset", request=request)
+
+    with Registry("http://mlflow", httpx.MockTransport(answer)) as registry, pytest.raises(RetryableError, match="broke off"):
+        registry.download("mlflow-artifacts:/models/1", tmp_path)
 
 
 def test_files_of_which_the_server_knows_nothing_are_not_there() -> None:

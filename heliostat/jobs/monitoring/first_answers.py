@@ -19,9 +19,10 @@ from heliostat.jobs.monitoring.log import PREDICTION, day_of, files, there, type
 from heliostat.jobs.monitoring.personal import PersonalInputs
 from heliostat.monitoring.drifting import predictions_table
 from heliostat.monitoring.hashing import hashes
-from heliostat.monitoring.logged import Reading, predictions_of, read
+from heliostat.monitoring.logged import Reading, predictions_of, read, says_version
 from heliostat.monitoring.reference import Reference, ReferenceAbout, watched_inputs
 from heliostat.monitoring.sampling import Labelled
+from heliostat.monitoring.state import number_of
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.systems.objects import ObjectInfo, ObjectStore
 
@@ -50,7 +51,8 @@ def reference_of_answers(
     rows = _first(specification, store, inputs, wanted, now)
     about = ReferenceAbout(digest=digest, model_uri=specification.model_uri, since=now, trained_rows=0, rows=rows.num_rows)
     if rows.num_rows < wanted:
-        told = f"version {_number(specification)} has answered {rows.num_rows:,} of the {wanted:,} rows that later ones are "
+        version = number_of(specification.model_uri)
+        told = f"version {version} has answered {rows.num_rows:,} of the {wanted:,} rows that later ones are "
         awaited = hashlib.sha256(f"{digest} is awaited".encode()).hexdigest()
         waiting = about.model_copy(update={"digest": awaited, "awaited": told + "held against"})
         return Reference(waiting, _labelled(rows.slice(0, 0), specification, kept), None, None)
@@ -104,7 +106,7 @@ def _of_version(
 ) -> Iterator[pa.Table]:  # fmt: skip
     reading = Reading()
     for table in read(files(store, infos, folder), named, reading):
-        own = pc.fill_null(pc.starts_with(table["version"], f"{_number(specification)}-"), False)
+        own = pa.array(says_version(table["version"], number_of(specification.model_uri)))
         rows = typed(table.filter(pc.and_(own, pc.is_valid(table["time"]))), types, reading)
         if rows.num_rows:
             yield rows
@@ -113,8 +115,3 @@ def _of_version(
 def _earliest(parts: Sequence[pa.Table], most: int) -> pa.Table:
     rows = pa.concat_tables(parts, promote_options="permissive")
     return rows.sort_by([("time", "ascending"), ("request_id", "ascending"), ("row", "ascending")]).slice(0, most)
-
-
-def _number(specification: MonitorSpecification) -> str:
-    """The version's number, with which its name in the log begins."""
-    return specification.model_uri.rpartition("/")[2]

@@ -205,7 +205,9 @@ def files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iter
     """The log's files as ones of this node, one at a time; what went since is passed over."""
     for info in infos:
         if isinstance(store, Directory):
-            yield info.key, store.root / info.key
+            path = store.root / info.key
+            if path.exists():
+                yield info.key, path
             continue
         with tempfile.TemporaryDirectory(dir=folder) as own:
             path = Path(own, "log.parquet")

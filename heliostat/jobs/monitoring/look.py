@@ -27,8 +27,8 @@ from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.log_health import health
 from heliostat.monitoring.looking import Look, WindowReport
 from heliostat.monitoring.reference import Reference
-from heliostat.monitoring.state import Looks, MonitorState, with_windows
-from heliostat.monitoring.windows import Looked, from_micros, micros, to_micros
+from heliostat.monitoring.state import Looks, MonitorState, number_of, with_windows
+from heliostat.monitoring.windows import OUTSIDE, Looked, by_window, from_micros, micros, to_micros
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.tasks import Multiclass
@@ -61,7 +61,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
     progress(f"reading {len(objects.predictions)} files of the log and {len(objects.labels)} of labels")
     task = specification.problem.task
     classes = task.classes if isinstance(task, Multiclass) else ()
-    version = specification.model_uri.rpartition("/")[2]
+    version = number_of(specification.model_uri)
     log = joined(asked.store, objects, monitor.field, _inputs(asked), classes, now, folder, version)
     times, timed, labelled = log.times[log.own], log.timed[log.own], log.labelled[log.own]
     found = windowed(monitor.windows, times, timed, labelled, state, horizon(now, within), now)
@@ -207,8 +207,7 @@ def _rows(log: Joined, found: Windowed, group: Sequence[int]) -> Iterator[tuple[
     """The rows of some windows, in parts of one window each."""
     for table in log.tables():
         numbers = found.number_of(*micros(table["time"]))
-        for number in np.unique(numbers[np.isin(numbers, group)]).tolist():
-            yield number, table.filter(pa.array(numbers == number))
+        yield from by_window(table, np.where(np.isin(numbers, group), numbers, OUTSIDE))
 
 
 def _newest(log: Joined, reference: Reference) -> dict[str, datetime]:

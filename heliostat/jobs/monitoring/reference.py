@@ -35,7 +35,7 @@ from heliostat.monitoring.reference import (
     watched_inputs,
 )
 from heliostat.monitoring.sampling import Labelled
-from heliostat.monitoring.windows import from_micros, micros, numbers_of
+from heliostat.monitoring.windows import by_window, from_micros, micros, numbers_of
 from heliostat.spec.monitoring import MonitorSpecification, reference_top, references
 from heliostat.spec.watches import CalendarWindows
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -219,9 +219,7 @@ def _by_season(specification: MonitorSpecification, batch: pa.Table, season: str
         yield 0, batch
         return
     times, there = micros(batch[season])
-    numbers = np.where(there, numbers_of(times, windows.every), 0)
-    for number in np.unique(numbers).tolist():
-        yield number, batch.filter(pa.array(numbers == number))
+    yield from by_window(batch, np.where(there, numbers_of(times, windows.every), 0))
 
 
 def _require(schema: pa.Schema, path: str, column: str | None) -> None:

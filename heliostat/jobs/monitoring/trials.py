@@ -18,8 +18,9 @@ from heliostat.ml.datasets import Snapshot
 from heliostat.monitoring.feedback import Feedback, feedback, with_trends
 from heliostat.monitoring.fragility import fragility
 from heliostat.monitoring.judging import Judge
-from heliostat.monitoring.logged import predictions_of
+from heliostat.monitoring.logged import predictions_of, says_version
 from heliostat.monitoring.skew import skew
+from heliostat.monitoring.state import number_of
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.tasks import Binary
@@ -119,10 +120,10 @@ class _Trial:
 
     def _of_the_version(self) -> pa.Table:
         """The rows that the version answered which serves: another one may answer otherwise."""
-        number = self._specification.model_uri.rpartition("/")[2]
         if "version" not in self._rows.column_names:
             return self._rows
-        return self._rows.filter(pc.starts_with(self._rows["version"], f"{number}-"))
+        number = number_of(self._specification.model_uri)
+        return self._rows.filter(pa.array(says_version(self._rows["version"], number)))
 
     def _logged(self, rows: pa.Table) -> pa.Array:
         """What the model answered, before the steps behind it."""
