@@ -147,6 +147,12 @@ def _fetched(source: str, tracking_uri: str | None, target: Path) -> Path:
 
     if not tracking_uri:
         raise ConversionError(f"{source} is on an MLflow server: name it with --tracking-uri, or in MLFLOW_TRACKING_URI")
+    if not tracking_uri.startswith(("http://", "https://")):
+        scheme = tracking_uri.partition(":")[0]  # what follows may have a password
+        raise ConversionError(
+            f"{source} is asked of an MLflow server, and --tracking-uri or MLFLOW_TRACKING_URI names a store, {scheme}:…: "
+            "serve it (`mlflow server --backend-store-uri` that), and name the server by http://HOST:PORT"
+        )
     try:
         with Registry(tracking_uri) as registry:
             uri = (

@@ -53,9 +53,11 @@ def test_without_a_stack_the_lines_to_add_are_shown_and_no_config_is_touched(pro
         (("Pulumi.yaml", "--name", "flowers"), "is neither a notebook"),
         (("iris.py", "--name", "flowers", "-s", "gone"), "which would declare the workload"),
         (("runs:/abc", "--name", "flowers"), "--tracking-uri"),
+        (("runs:/abc", "--name", "flowers", "--tracking-uri", "sqlite:///mlflow.db"), "a store, sqlite:…: serve it"),
     ],
 )
-def test_what_cannot_be_converted_is_refused_and_nothing_is_made(project, desk, arguments, text):
+def test_what_cannot_be_converted_is_refused_and_nothing_is_made(project, desk, arguments, text, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     ran = desk("convert", *arguments)
     assert (ran.code, text in ran.err) == (2, True), ran.err
     assert not (project / "workloads/flowers").exists()

@@ -51,7 +51,8 @@ def judged(groups: int = 2, **told) -> Judged:
 def test_windows_become_a_chart_and_the_groups_of_the_newest_that_tells_something():
     found = section([report(1, value=0.08), report(2), report(3, value=None)], [])
     [(title, svg)] = found["charts"]
-    assert title == f"demographic_parity_difference by {ODD}" and svg.count("<circle") == 2 and svg.count("var(--bad)") == 1
+    assert title == f"demographic_parity_difference by {ODD}"
+    assert svg.count("<circle") == svg.count("<polygon") == 1 and svg.count("var(--bad)") == 1
     [table] = found["served"]
     assert table.title.endswith("2026-03-02") and table.tone == "bad" and len(table.rows) == 2 and table.left == 0
     assert table.rows[0][1:] == ("1,000", "30.0% (28.0 to 32.0)", "\N{EN DASH}", "\N{EN DASH}")
