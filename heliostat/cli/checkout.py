@@ -2,17 +2,17 @@
 
 The project says it: `backend.url` in Pulumi.yaml, which the official CLI reads too, and `heliostat.toml` beside it, for what
 Pulumi.yaml has no word for. What is found becomes the variables that either engine reads, so that a process which becomes the
-official CLI works on the same stack. The environment always wins.
+official CLI works on the same stack. The environment wins, but for a passphrase that does not open a stack which the one of
+`heliostat.toml` does: a shell, or a job of CI, has one, and a checkout has stacks of several.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,8 +31,6 @@ _OF_TEMPLATES = (("env",), ("ci", "comment"), ("ci", "close"))
 """Commands on stacks that are made of a template, whose passphrase is theirs."""
 _OF_MANY = "ci"
 """A command on several stacks, whose passphrases may differ."""
-_OWN_PASSPHRASE = "HELIOSTAT_PASSPHRASE_"  # noqa: S105 -- a variable's name
-"""Before a stack's name in capitals: its own passphrase, where that of a job's other stacks is another."""
 _PLACELESS = {"about", "help", "completion", "doctor"}
 
 
@@ -132,7 +130,8 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     if not stack and settings.stack:
         stack = variables["PULUMI_STACK"] = settings.stack
         parts.insert(0, f"stack {stack} ({FILE})")
-    parts += _passphrase(settings, stack.rpartition("/")[2], file.parent, environment, variables)
+    name = stack.rpartition("/")[2]
+    parts += _passphrase(settings, name, file.parent, environment, variables, lambda: _salt(file, name))
     noted = {**variables, TOLD: "1"} if parts else variables
     return Found(noted, "" if quiet else ", ".join(parts), named, file.parent, stack.rpartition("/")[2])
 
@@ -154,15 +153,52 @@ def _selected(file: Path, name: str, variables: Mapping[str, str], environment: 
     return recorded(home, file, name, backend_url({**environment, **variables}, "", home))
 
 
+def _salt(file: Path, stack: str) -> str:
+    """What the passphrase of a stack is told right by; empty where its config has none, or is none."""
+    from heliostat.engine.config import project as projects
+    from heliostat.engine.config.stackconfig import StackConfig
+    from heliostat.engine.stackerrors import StackError
+
+    try:
+        project = projects.load(file)
+        return StackConfig(project.stack_file(stack), project.name).salt
+    except StackError:
+        return ""  # whoever reads it says what is wrong with it
+
+
+def _opens(passphrase: str, salt: str) -> bool:
+    from heliostat.engine.stackerrors import StackError
+    from heliostat.engine.state.secrets import Crypter
+
+    try:
+        Crypter(salt, passphrase).verify()
+    except StackError:
+        return False
+    return True
+
+
 def _passphrase(
-    settings: Settings, stack: str, root: Path, environment: Mapping[str, str], variables: dict[str, str]
+    settings: Settings,
+    stack: str,
+    root: Path,
+    environment: Mapping[str, str],
+    variables: dict[str, str],
+    salt: Callable[[], str],
 ) -> list[str]:
-    own = _OWN_PASSPHRASE + re.sub("[^A-Z0-9]", "_", stack.upper())
+    from heliostat.engine.state.secrets import own_variable
+
+    own = own_variable(stack)
     if stack and environment.get(own):  # one that is empty is a secret of CI that nobody made
         variables["PULUMI_CONFIG_PASSPHRASE"] = environment[own]
         return [f"passphrase in {own}"]
     if "PULUMI_CONFIG_PASSPHRASE" in environment or environment.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
-        return []
+        own_word = settings.passphrases.get(stack)
+        if own_word is None or own_word == environment.get("PULUMI_CONFIG_PASSPHRASE"):
+            return []
+        if not (found := salt()) or not _opens(own_word, found):
+            return []
+        variables["PULUMI_CONFIG_PASSPHRASE"] = own_word
+        return [f"passphrase of {FILE}"]
     if stack in settings.passphrases:
         variables["PULUMI_CONFIG_PASSPHRASE"] = settings.passphrases[stack]
         return [f"passphrase of {FILE}"]

@@ -16,10 +16,10 @@ from typing import Any, Final
 from heliostat.engine.config.project import Project
 from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.errors import EngineError
-from heliostat.engine.stackerrors import NotFoundError
+from heliostat.engine.stackerrors import NotFoundError, PassphraseError
 from heliostat.engine.state import locks
 from heliostat.engine.state.backend import Backend, StackOutputs, StackRef
-from heliostat.engine.state.secrets import Keyring
+from heliostat.engine.state.secrets import Keyring, own_variable
 from heliostat.gitops.commands import StackCommands, WorkGoesOnError
 from heliostat.gitops.expiry import why_it_goes
 from heliostat.gitops.records import EnvironmentRecord, Records
@@ -90,6 +90,7 @@ class Environments:
 
         Raises:
             CommandFailedError: the update failed; run it again.
+            PassphraseError: that of the template is missing, or another one; nothing was made.
             RetryableError: another job takes it down; run it again.
             PermanentError: there is no template, or it is none, or a stack has the environment's name.
         """
@@ -105,6 +106,8 @@ class Environments:
             there = f"what it has on that of {found.platform} goes first"
             self.say(f"{found.name} moves to the platform of {made.platform}: {there}")
             self._take_down(found)
+        elif found is None:
+            self._require_passphrase(self.project.stack_file(self.settings.template), "nothing was made")
         record, is_known = self._noted(branch, commit, made)
         self._require_stack(record, is_known)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
@@ -123,6 +126,7 @@ class Environments:
 
         Raises:
             ProtectedError: its branch is protected.
+            PassphraseError: it has resources, and its passphrase is missing, or another one; nothing was begun.
         """
         if self.settings.protects(record.branch, record.name):
             raise ProtectedError(
@@ -264,12 +268,32 @@ class Environments:
         stack, lost_before = StackRef(self.project.name, name).full_name, self.clock() - _LOCKED_SECONDS
         locks.wait_until_free(self.backend.bucket, stack, self.patience, self.say, self.sleep, lost_before=lost_before)
 
+    def _require_passphrase(self, config: Path, otherwise: str) -> None:
+        """Have the passphrase of a stack's config at hand, before anything is begun that cannot end without it.
+
+        Raises:
+            PassphraseError: it is missing, or another one.
+        """
+        salt = StackConfig(config, self.project.name).salt
+        try:
+            if salt:
+                self.keyring.of(salt).verify()
+        except PassphraseError as error:
+            template = self.settings.template
+            variable = own_variable(template)
+            raise PassphraseError(
+                f"{error}. It is that of the environments' template, the stack config {template!r}: have it in {variable}, or "
+                f"as `{template}` of [passphrases] in heliostat.toml; {otherwise}"
+            ) from None
+
     def _take_down(self, record: EnvironmentRecord) -> None:
+        ref = self._ref(record)
+        if left := self._left(ref):
+            self._require_passphrase(self._config_file(record), f"{record.name} stays, with its {left} resource(s)")
         leaving = record.model_copy(update={"leaving": True})
         self.records.write(leaving)
-        ref = self._ref(record)
         locks.release_older(self.backend.bucket, ref.full_name, self.clock() - _LOCKED_SECONDS, self.say)
-        if self.backend.exists(ref):
+        if left:
             self.commands.destroy(record.name, self._config_file(record))
         # Also where the stack is gone: whoever was killed while he removed it left his lock, which this one clears.
         with locks.locked(self.backend.bucket, ref.full_name, self.say):
@@ -281,6 +305,13 @@ class Environments:
             self.backend.remove_copies(ref)
             self._config_path(record).unlink(missing_ok=True)
             self.records.remove(record.name)
+
+    def _left(self, ref: StackRef) -> int:
+        """How many resources a stack has, or may have; a stack of none goes without its passphrase."""
+        if not self.backend.exists(ref):
+            return 0
+        deployment = self.backend.read(ref).deployment or {}
+        return len(deployment.get("resources") or []) + len(deployment.get("pending_operations") or [])
 
     def _is_still_going(self, record: EnvironmentRecord) -> bool:
         """Whether nobody finished a `down` meanwhile, as an `up` of the same branch does before it makes it anew."""

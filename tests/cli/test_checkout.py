@@ -12,6 +12,7 @@ import pytest
 
 from heliostat.cli import say
 from heliostat.cli.checkout import CheckoutError, Settings, find, invocation, read
+from heliostat.engine.state.secrets import Crypter
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "name: demo\nruntime: python\nbackend: {url: 'file://./.heliostat/state'}\n"
@@ -96,6 +97,20 @@ def test_a_variable_of_one_stack_s_own_goes_before_the_passphrase_of_a_job_s_oth
     assert "PULUMI_CONFIG_PASSPHRASE" not in find(["up", "-s", "staging"], said, checkout).variables
     said["HELIOSTAT_PASSPHRASE_EU_PROD"] = ""  # a secret of CI that nobody made
     assert "PULUMI_CONFIG_PASSPHRASE" not in find(["up", "-s", "eu-prod"], said, checkout).variables
+
+
+def test_a_stack_that_the_file_s_passphrase_opens_has_that_one_whatever_the_shell_has_for_others(checkout, tmp_path):
+    said = {"PULUMI_HOME": str(tmp_path), "PULUMI_CONFIG_PASSPHRASE": "of others"}
+    config = checkout / "Pulumi.local.yaml"
+    config.write_text(f"encryptionsalt: {Crypter.new('pass').salt}\n")
+    found = find(["up"], said, checkout)
+    assert found.variables["PULUMI_CONFIG_PASSPHRASE"] == "pass" and "passphrase of heliostat.toml" in found.note
+    by_file = {"PULUMI_HOME": str(tmp_path), "PULUMI_CONFIG_PASSPHRASE_FILE": "f"}
+    assert find(["up"], by_file, checkout).variables["PULUMI_CONFIG_PASSPHRASE"] == "pass"
+    config.write_text(f"encryptionsalt: {Crypter.new('of others').salt}\n")
+    assert "PULUMI_CONFIG_PASSPHRASE" not in find(["up"], said, checkout).variables, "the environment wins"
+    config.write_text("encryptionsalt: [1\n")
+    assert "PULUMI_CONFIG_PASSPHRASE" not in find(["up"], said, checkout).variables
 
 
 def test_a_stack_that_is_selected_comes_before_the_one_of_the_file(checkout, heliostat):

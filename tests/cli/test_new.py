@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from heliostat.engine.config.stackconfig import StackConfig
 from heliostat.engine.state.backend import Backend, StackRef
+from heliostat.engine.state.secrets import Crypter
 
 
-def command(folder, *arguments, code=0):
+def command(folder, *arguments, code=0, **variables):
     names = ("PULUMI_", "HELIOSTAT_", "PYTEST_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(names)} | variables
     run = [sys.executable, "-m", "heliostat.cli.main", "--engine", "embedded", *arguments]
     ran = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert ran.returncode == code, ran.stdout + ran.stderr
@@ -42,6 +44,15 @@ def test_a_new_repository_can_be_previewed_at_once(tmp_path):
     assert "Changed configs/Pulumi.local.yaml\nChanged configs/Pulumi.preview.yaml" in added.stdout
     assert "little-birds:" in (root / "configs/Pulumi.preview.yaml").read_text()
     assert "16 to create" in command(root, "preview").stdout
+
+
+def test_the_shell_s_passphrase_of_other_stacks_is_not_that_of_a_new_repository(tmp_path):
+    command(tmp_path, "new", "mine", PULUMI_CONFIG_PASSPHRASE="of others")
+    for stack in ("local", "preview"):
+        salt = StackConfig(tmp_path / f"mine/configs/Pulumi.{stack}.yaml", "mine").salt
+        Crypter(salt, "local").verify()  # as the files say
+    told = command(tmp_path / "mine", "preview", PULUMI_CONFIG_PASSPHRASE="of others")
+    assert "passphrase of heliostat.toml" in told.stderr and "11 to create" in told.stdout
 
 
 def test_code_beside_the_workloads_travels_where_it_is_named_and_the_preview_tells_where_it_is_not(tmp_path):

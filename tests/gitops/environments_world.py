@@ -43,12 +43,24 @@ class PlayedCommands:
     def up(self, stack: str, config: Path, flags: Sequence[str]) -> None:
         self.ups.append((stack, tuple(flags)))
         self.up_with[stack] = config.read_text()
+        self._has(stack, 1)
         self._fail()
 
     def destroy(self, stack: str, config: Path) -> None:
         assert config.is_file()
         self._fail()
         self.up_with.pop(stack, None)
+        self._has(stack, 0)
+
+    def _has(self, stack: str, count: int) -> None:
+        """Have a stack, where there is one, of so many resources."""
+        ref = StackRef(self.project, stack)
+        urn = f"urn:pulumi:{stack}::{self.project}::pulumi:pulumi:Stack::{self.project}-{stack}"
+        root = Resource(urn=urn, type="pulumi:pulumi:Stack", custom=False)
+        encoder = checkpoint.Encoder(ref.full_name, None)
+        if self.backend.exists(ref):
+            body = encoder.body(Snapshot(resources=[root] * count))
+            self.backend.write(ref, encoder.document(body, checkpoint.manifest()))
 
     def _fail(self) -> None:
         if self.fails:
@@ -70,6 +82,8 @@ class EnvironmentsWorld:
         self.counts: Mapping[str, float] | None = {}
         """What the controller counted; None where it does not answer."""
         self.said: list[str] = []
+        self.passphrase: str | None = "pass"
+        """What whoever acts has; None for nothing."""
         self.commands = PlayedCommands(self.backend, "demo")
         self.settings = EnvironmentSettings(idle_seconds=3 * DAY)
         self.export("platform", {"platform": self.platform()})
@@ -101,7 +115,7 @@ class EnvironmentsWorld:
         return Environments(
             projects.load(self.root / "Pulumi.yaml"),
             self.backend,
-            Keyring({"PULUMI_CONFIG_PASSPHRASE": "pass"}),
+            Keyring({} if self.passphrase is None else {"PULUMI_CONFIG_PASSPHRASE": self.passphrase}),
             self.settings,
             self.commands,
             self.count,

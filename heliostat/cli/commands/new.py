@@ -136,8 +136,11 @@ def _stack(root: Path, project: str) -> None:
     from heliostat.cli.session import Place
     from heliostat.engine.config import project as projects
     from heliostat.engine.state.backend import StackRef
+    from heliostat.engine.state.secrets import PASSPHRASE, PASSPHRASE_FILE
     from heliostat.scaffold.rendering import STACK
 
-    said = find(["stack", "init", STACK], os.environ, root).variables
-    place = Place(projects.load(root / "Pulumi.yaml"), {**os.environ, **said})
+    # The files that were just written say its passphrase: one that the shell has for other stacks is not this one's.
+    environment = {name: value for name, value in os.environ.items() if name not in (PASSPHRASE, PASSPHRASE_FILE)}
+    said = find(["stack", "init", STACK], environment, root).variables
+    place = Place(projects.load(root / "Pulumi.yaml"), {**environment, **said})
     create(place, StackRef.parse(STACK, project))

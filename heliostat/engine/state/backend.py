@@ -157,6 +157,8 @@ class Backend:
         for key in [f"{ref.file}.bak", *self.bucket.list(f".pulumi/backups/{ref.project}/{ref.name}")]:
             self.bucket.delete(key)
         if isinstance(self.bucket, FileBucket):
+            for key in (ref.file, f"{ref.file}.bak"):
+                self.bucket.remove_unfinished(key)
             of_stack = f"{ref.project}/{ref.name}"
             for folder in (f"backups/{of_stack}", f"history/{of_stack}", f"locks/{ref.full_name}"):
                 self.bucket.remove_empty_folders(f".pulumi/{folder}")

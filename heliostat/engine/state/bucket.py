@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import shutil
 import tempfile
@@ -123,6 +124,12 @@ class FileBucket:
         for folder in sorted((path for path in [top, *top.rglob("*")] if path.is_dir()), reverse=True):
             with contextlib.suppress(OSError):  # somebody has put something into it
                 folder.rmdir()
+
+    def remove_unfinished(self, key: str) -> None:
+        """Removes what writers of `key` left beside it when they were killed; nobody may be writing it."""
+        path = self.root / key
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
 
     def describe(self, key: str) -> str:
         """The file's path."""

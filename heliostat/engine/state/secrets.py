@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,12 @@ _KEY_BYTES, _SALT_BYTES, _NONCE_BYTES = 32, 8, 12
 _CHECK = "pulumi"
 PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 -- the variable's name
 PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105
+_OWN = "HELIOSTAT_PASSPHRASE_"
+
+
+def own_variable(stack: str) -> str:
+    """The variable of one stack's own passphrase, where that of a job's other stacks is another."""
+    return _OWN + re.sub("[^A-Z0-9]", "_", stack.upper())
 
 
 def read_passphrase(environment: Mapping[str, str]) -> str:
