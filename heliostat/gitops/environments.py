@@ -176,7 +176,7 @@ class Environments:
             record = self.records.find(name)
             if record is None:
                 continue
-            known = branches if record.used <= listed_at else None
+            known = branches if record.pushed <= listed_at else None
             why = why_it_goes(record, self.settings, known, self.clock(), is_use_known=is_use_known)
             if why is not None:
                 failure = "" if only_tell else self._sweep_away(record, why)
@@ -229,6 +229,7 @@ class Environments:
             "template": self.settings.template,
             "platform": made.platform,
             "commit": commit,
+            "pushed": now,
             "used": now,
             "idle_seconds": self.settings.idle_seconds,
             "workloads": tuple(sorted({*before.workloads, *made.workloads})),

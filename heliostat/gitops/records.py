@@ -30,6 +30,8 @@ class EnvironmentRecord(Model):
     commit: str = ""
     """What was brought up last; empty outside of git."""
     made: float
+    pushed: float = 0.0
+    """When `env up` took it last; 0 where a release before this one did."""
     used: float
     """The last push or request."""
     idle_seconds: float

@@ -89,6 +89,14 @@ def test_a_branch_that_came_after_the_remote_was_asked_is_not_thought_to_be_gone
     assert len(world.environments.sweep(set(), only_tell=False, listed_at=world.now)) == 1
 
 
+def test_requests_keep_no_environment_whose_branch_is_gone(world: EnvironmentsWorld):
+    record = world.environments.up(BRANCH, "one", [])
+    world.now += 2
+    world.counts = {record.applications[0]: 7.0}
+    [swept] = world.environments.sweep(set(), only_tell=False, listed_at=world.now - 1)
+    assert (swept.branch, swept.failure) == (BRANCH, "") and world.stacks() == set()
+
+
 def test_an_environment_that_is_made_anew_while_the_first_one_goes_is_not_forgotten(world: EnvironmentsWorld):
     """As where a branch is made again: the push's job finishes the `down` that it finds, and has its own environment then."""
     first = world.environments.up(BRANCH, "one", [])
