@@ -28,8 +28,7 @@ def read(store: ObjectStore, distribution: str) -> tuple[Publication, ...]:
         except ValidationError as error:
             wrong = counted(error.error_count(), "mistake")
             raise PermanentError(
-                f"{store.uri(info.key)} is no entry of the ledger ({wrong}): it was changed, or "
-                "a later release wrote it"
+                f"{store.uri(info.key)} is no entry of the ledger ({wrong}): it was changed, or a later release wrote it"
             ) from None
     return tuple(found)
 
