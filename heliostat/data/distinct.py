@@ -43,6 +43,11 @@ class Distinct:
             return len(self.hashes)
         return round((SIZE - 1) / (float(self.hashes[-1]) / 2**64))
 
+    @property
+    def error(self) -> float:
+        """The estimate's relative standard error; 0 where it is exact."""
+        return 0.0 if len(self.hashes) < SIZE else ERROR
+
 
 def _least(hashes: Hashes) -> Hashes:
     """The least, each once: mostly found without sorting all."""

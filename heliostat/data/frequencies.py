@@ -57,6 +57,11 @@ class Frequencies:
         """How many different texts there are."""
         return len(self.values) if self.distinct is None else self.distinct.estimate
 
+    @property
+    def distinct_error(self) -> float:
+        """The relative standard error of that estimate; 0 where it is exact."""
+        return 0.0 if self.distinct is None else self.distinct.error
+
 
 def _summed(parts: Sequence[Frequencies]) -> tuple[pa.Array, Integers]:
     """Each text once, with the sum of its counts. Arrow's `group_by` hashes the same texts in twice the time."""

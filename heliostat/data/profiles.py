@@ -87,6 +87,13 @@ class FiniteNumbers:
             return len(self.histogram.codes)
         return None if self.distinct is None else self.distinct.estimate
 
+    @property
+    def distinct_error(self) -> float | None:
+        """The relative standard error of that estimate; 0 where it is exact, None where nobody counted."""
+        if self.histogram.is_exact:
+            return 0.0
+        return None if self.distinct is None else self.distinct.error
+
 
 def _distinct(parts: Sequence[FiniteNumbers]) -> Distinct | None:
     """Of a histogram that has become too coarse to tell; parts whose own still tells have their numbers there."""

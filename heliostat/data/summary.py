@@ -63,6 +63,7 @@ def _finite(finite: FiniteNumbers) -> dict[str, Any]:
         "count": moments.count,
         **{name: value if math.isfinite(value) else None for name, value in figures.items()},
         "distinct": finite.estimated_distinct,
+        "distinctError": finite.distinct_error,
         "quantiles": {str(share): finite.quantile(share) for share in _QUANTILES},
         "exact": finite.histogram.is_exact,
         "relativeError": 0.0 if finite.histogram.is_exact else 2.0**-finite.histogram.digits,
@@ -71,7 +72,13 @@ def _finite(finite: FiniteNumbers) -> dict[str, Any]:
 
 def _texts(texts: Frequencies) -> dict[str, Any]:
     top = zip(texts.values[:_TOP].to_pylist(), texts.counts[:_TOP].tolist(), strict=True)
-    return {"texts": texts.count, "distinct": texts.estimated_distinct, "top": dict(top), "countError": texts.error}
+    return {
+        "texts": texts.count,
+        "distinct": texts.estimated_distinct,
+        "distinctError": texts.distinct_error,
+        "top": dict(top),
+        "countError": texts.error,
+    }
 
 
 def _pairs(correlations: Correlations) -> dict[str, dict[str, float | None]]:

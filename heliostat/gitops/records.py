@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from heliostat.engine.state.bucket import Bucket
 from heliostat.spec.base import Model
 from heliostat.spec.branch_environments import name_in
+from heliostat.spec.formatting import counted
 from heliostat.systems.errors import PermanentError
 
 _FOLDER: Final = ".heliostat/environments"
@@ -134,7 +135,8 @@ class Records:
         try:
             return EnvironmentRecord.model_validate_json(content)
         except ValidationError as error:
+            wrong = counted(error.error_count(), "mistake")
             raise DamagedRecordError(
-                f"{self._bucket.describe(key)} is no record of an environment ({error.error_count()} mistakes): it was "
+                f"{self._bucket.describe(key)} is no record of an environment ({wrong}): it was "
                 "changed by hand, or by another release; delete it, and destroy the stack of that name yourself"
             ) from None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from heliostat.spec.formatting import counted
 from heliostat.systems.forges import Gate, Standing
 
 MOST_ATTEMPTS: Final = 10
@@ -36,7 +37,7 @@ def resumption(gates: Iterable[Gate], name: str) -> Resumption:
             case Standing.OPEN:
                 return Resumption(None, f"{name} of {gate.commit[:12]} is through: {gate.url}")
         if gate.attempts >= MOST_ATTEMPTS:
-            tried = f"{name} of {gate.commit[:12]} was begun {gate.attempts} times"
+            tried = f"{name} of {gate.commit[:12]} was begun {counted(gate.attempts, 'time')}"
             return Resumption(None, f"{tried}, and is not begun again: see why it fails, {gate.url}")
         return Resumption(gate, f"{name} of {gate.commit[:12]} is begun again: {gate.url}")
     return Resumption(None, f"no run waits at {name}")

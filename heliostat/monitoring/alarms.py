@@ -7,7 +7,7 @@ which its receiver knows it.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
@@ -116,6 +116,8 @@ class Alarms(Model):
 
 
 _KEPT: Final = timedelta(days=30)
+MOST_GONE: Final = 2_000
+"""Keys that a look found nothing of, as of slices that vanished, and that are remembered all the same; the newest."""
 
 
 class UnknownAlarmError(ValueError):
@@ -130,6 +132,7 @@ def advance(
     The same findings again change nothing, so a look that was killed may be repeated. A finding whose state is unknown neither
     fires an alarm nor resolves one.
     """
+    findings = tuple(findings)
     alarms, judged = dict(state.alarms), dict(state.judged)
     events: dict[str, Event] = {}
     for finding in _latest(findings):
@@ -148,7 +151,16 @@ def advance(
     silences = tuple(each for each in state.silences if now < each.until)
     told = _told(alarms, events, silences, now)
     kept = {key: alarm for key, alarm in alarms.items() if alarm.resolved_at is None or now - alarm.resolved_at < _KEPT}
-    return Alarms(alarms=kept, silences=silences, judged=judged), told
+    unsettled = {key for key, alarm in kept.items() if alarm.status is not Status.RESOLVED}
+    moments = {key: each.at for key, each in judged.items()}
+    remembered = remembered_keys(moments, unsettled | {finding.key for finding in findings})
+    return Alarms(alarms=kept, silences=silences, judged={key: judged[key] for key in judged if key in remembered}), told
+
+
+def remembered_keys(moments: Mapping[str, datetime], needed: Set[str]) -> set[str]:
+    """The keys that are remembered: those that are needed, and the newest of the others."""
+    others = sorted((key for key in moments if key not in needed), key=lambda key: (moments[key], key))
+    return {*needed, *others[-MOST_GONE:]}
 
 
 def _is_known(judged: Judged | None, finding: Finding) -> bool:

@@ -227,7 +227,7 @@ def _ratio(
     if np.isnan(error):
         return None, "a single request says nothing of chance"
     if abs(truth) <= z * error or truth == 0:
-        return None, f"the mean label {truth:.4g} may be 0 by chance: a ratio to it says nothing"
+        return None, f"the mean label is {truth:.4g} ± {z * error:.4g}, which does not rule out 0: a ratio to it says nothing"
     ours = _error_of_sum(weights * (predictions - mean), requests) / total
     of_predictions, of_labels = _sums(weights * (predictions - mean), requests), _sums(weights * (labels - truth), requests)
     both = float(np.cov(of_predictions, of_labels)[0, 1]) * len(of_labels) / total**2

@@ -22,6 +22,7 @@ from heliostat.monitoring.weighing import TOLD
 from heliostat.spec.base import Name
 from heliostat.spec.fairness_watches import FairnessWatch
 from heliostat.spec.findings import Aspect, Finding, State
+from heliostat.spec.formatting import counted
 from heliostat.spec.watches import (
     BiasWatch,
     ConceptDriftWatch,
@@ -132,7 +133,7 @@ class Judge:
             told = f"the {watch.of} did not change lastingly by more than about {found.smallest:.3g}{skipped}"
             return self._judged(Aspect.CONCEPT_DRIFT, subject, False, watch, told)
         last = found.changes[-1]
-        told = f"the {watch.of} changed {len(found.changes)} times, last at row {last.row} of {found.rows}"
+        told = f"the {watch.of} changed {counted(len(found.changes), 'time')}, last at row {last.row} of {found.rows}"
         told += f" from {last.before:.4g} to {last.after:.4g}{skipped}"
         return self._judged(Aspect.CONCEPT_DRIFT, subject, True, watch, told, last.after)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from heliostat.monitoring.alarms import Alarm, Alarms, Event, Notification, Status
 from heliostat.monitoring.deliveries import Outbox
 from heliostat.spec.findings import Severity
+from heliostat.spec.formatting import counted
 
 _WORDS: Final = {
     Event.FIRING: "is wrong",
@@ -63,7 +64,7 @@ def as_mail(notification: Notification) -> tuple[str, str]:
         f"severity  {alarm.severity}",
         f"since     {alarm.since:%Y-%m-%d %H:%M} UTC",
         *([f"window    {alarm.finding.window}"] if alarm.finding.window else []),
-        f"found     {alarm.breaches} times in a row" if alarm.breaches else "found     not in the newest window",
+        f"found     {counted(alarm.breaches, 'time')} in a row" if alarm.breaches else "found     not in the newest window",
         *([f"taken by  {alarm.acknowledged_by}"] if alarm.acknowledged_by else []),
     ]
     return title(notification), "\n".join(lines) + "\n"

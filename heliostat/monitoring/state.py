@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field
 
-from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance
+from heliostat.monitoring.alarms import Alarm, Alarms, Judged, Notification, Status, advance, remembered_keys
 from heliostat.monitoring.deliveries import Outbox, enqueue
 from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.other_versions import OtherVersion, remembered
@@ -166,6 +166,7 @@ def after(state: MonitorState, look: Looks, monitor: Monitor) -> MonitorState:
         findings = {key: finding for key, finding in findings.items() if key in keys}
         alarms = _only(alarms, keys, look.at)
     alarms, told = advance(alarms, look.findings, monitor.alarms, look.at)
+    findings = _remembered(findings, look.findings, alarms)
     outbox = _told(state.outbox, told, monitor)
     if is_old:
         return state.model_copy(update={"alarms": alarms, "outbox": outbox})
@@ -222,6 +223,13 @@ def _newest(known: Mapping[str, Finding], fresh: Iterable[Finding]) -> dict[str,
         if before is None or finding.at >= before.at:
             found[finding.key] = finding
     return found
+
+
+def _remembered(findings: dict[str, Finding], fresh: Iterable[Finding], alarms: Alarms) -> dict[str, Finding]:
+    """The findings without the oldest of slices that vanished, where there are many of them."""
+    needed = {finding.key for finding in fresh} | {key for key, alarm in alarms.alarms.items() if alarm.is_open}
+    kept = remembered_keys({key: each.at for key, each in findings.items()}, needed)
+    return {key: each for key, each in findings.items() if key in kept}
 
 
 def _only(alarms: Alarms, keys: set[str], now: datetime) -> Alarms:

@@ -46,7 +46,10 @@ def install(package: DeliveredPackage, client: CoordinatorClient, folder: Path) 
     about = {"distribution": package.distribution, "version": package.version, "sha256": package.sha256}
     partial = folder / f".{CURRENT}.{os.getpid()}"
     partial.write_text(json.dumps({**about, "module": module, "folder": str(target)}, indent=2))
+    before = current(folder)
     partial.replace(folder / CURRENT)
+    if before is None or before["sha256"] != package.sha256:
+        _forget_old(folder, {str(target), before["folder"] if before else ""})
     return target
 
 
@@ -58,6 +61,15 @@ def _fetched(package: DeliveredPackage, client: CoordinatorClient, folder: Path)
         wheel.unlink()
         raise RetryableError(f"{package.file} did not come as it was published")
     return wheel
+
+
+def _forget_old(folder: Path, kept: set[str]) -> None:
+    """Remove the packages but those in `kept`: the current one, and the one before, which may still be imported from."""
+    for path in folder.iterdir():
+        if path.is_dir() and str(path) not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.suffix == ".whl":
+            path.unlink(missing_ok=True)
 
 
 def _unpack(wheel: Path, target: Path) -> None:

@@ -11,6 +11,8 @@ schedules/monitor.<name>.json                   when it looks: `heliostat.spec.p
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pydantic import Field
@@ -101,6 +103,19 @@ def states(name: str) -> str:
 def window_key(name: str, window: str) -> str:
     """Where a window's report lies."""
     return f"{top(name)}windows/{_file_of(window)}"
+
+
+def window_place(key: str) -> list[int | str]:
+    """What a window's key is ordered by: windows of so many rows are called by numbers of any length."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", key.rpartition("/")[2])]
+
+
+def newest_windows(keys: Iterable[str], most: int) -> list[str]:
+    """The keys of the last windows, `most` of those by time and as many of those of so many rows, where both were declared."""
+    kinds: dict[int | str, list[str]] = {}
+    for key in sorted(keys, key=window_place):
+        kinds.setdefault(window_place(key)[0], []).append(key)
+    return [key for kind in kinds.values() for key in kind[-most:]]
 
 
 def other_windows(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from heliostat.spec.formatting import counted
 from heliostat.spec.publications import Publication, publication_key, publication_place, publications_prefix
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
@@ -25,9 +26,9 @@ def read(store: ObjectStore, distribution: str) -> tuple[Publication, ...]:
         try:
             found.append(Publication.model_validate_json(store.get(info.key)))
         except ValidationError as error:
+            wrong = counted(error.error_count(), "mistake")
             raise PermanentError(
-                f"{store.uri(info.key)} is no entry of the ledger ({error.error_count()} mistakes): it was changed, or "
-                "a later release wrote it"
+                f"{store.uri(info.key)} is no entry of the ledger ({wrong}): it was changed, or a later release wrote it"
             ) from None
     return tuple(found)
 

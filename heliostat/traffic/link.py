@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from heliostat.spec.addresses import ControllerAddress, HttpUrl
 from heliostat.spec.base import Model
+from heliostat.spec.formatting import counted
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.http import open_client, reason, timeout_of
 from heliostat.traffic.messages import LEASE_SECONDS, Acknowledgement, Report, Sight, WantedRoutes
@@ -60,7 +61,7 @@ class ControllerLink:
         except ValidationError as error:
             raise PermanentError(
                 f"the controller at {self._address.url} says what this release does not know "
-                f"({error.error_count()} mistakes): give both the same image"
+                f"({counted(error.error_count(), 'mistake')}): give both the same image"
             ) from None
 
     async def _call(self, method: str, path: str, seconds: float, body: str | None = None) -> httpx.Response:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from heliostat.spec.addresses import HttpUrl
+from heliostat.spec.formatting import counted
 from heliostat.systems import processes
 from heliostat.systems.errors import PermanentError, explained
 from heliostat.systems.faults import Faults
@@ -42,7 +43,7 @@ class AgentMemory:
         except ValidationError as error:
             raise PermanentError(
                 f"{directory} holds files that an agent of another release wrote, or a damaged one; remove its JSON "
-                f"files: the controller tells all of it again ({error.error_count()} mistakes)"
+                f"files: the controller tells all of it again ({counted(error.error_count(), 'mistake')})"
             ) from None
 
     def routes(self) -> dict[str, Route]:

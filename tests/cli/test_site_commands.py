@@ -118,3 +118,14 @@ def test_a_package_that_came_otherwise_or_cannot_be_loaded_is_not_taken(tmp_path
     assert packages.current(tmp_path / "p") is None
     with pytest.raises(PermanentError, match="has no package yet"):
         told("package", "berlin", "--folder", str(tmp_path))
+
+
+def test_a_site_keeps_the_current_package_and_the_one_before_and_no_wheel(tmp_path: Path) -> None:
+    folders = []
+    for number in range(4):
+        package, wheels = wheel(tmp_path, f"class Model: number = {number}")
+        folders.append(packages.install(package, wheels, tmp_path / "p"))  # type: ignore[arg-type]
+    assert {path for path in (tmp_path / "p").iterdir() if path.is_dir()} == set(folders[-2:])
+    assert not list((tmp_path / "p").glob("*.whl"))
+    assert packages.install(package, wheels, tmp_path / "p") == folders[-1]  # type: ignore[arg-type]
+    assert folders[-1].is_dir() and folders[-2].is_dir(), "the same again removes nothing"

@@ -13,6 +13,7 @@ from platform_stack import PlatformStack
 from rollout_records import entry
 
 from heliostat.cli.reports.charts import Point, chart
+from heliostat.cli.reports.gathering import _windows
 from heliostat.monitoring.alarms import Alarm, Alarms, Status
 from heliostat.monitoring.bias import Residuals
 from heliostat.monitoring.drifting import ColumnReport, Drift
@@ -29,6 +30,7 @@ from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.ledger import EntryKind
 from heliostat.spec.monitoring import Acceptance, Refusal, proposal_key, states, window_key
 from heliostat.spec.predictions import schedule_key
+from heliostat.systems.objects import Directory
 from heliostat.systems.revisions import Revisions
 
 DAY = timedelta(days=1)
@@ -206,3 +208,15 @@ def test_what_is_beyond_a_limit_can_be_told_without_colours(watched, stack):
 def test_figures_beside_a_chart_have_room():
     drawn = chart([Point("a", 0.00946123), Point("b", 0.0237)], "area")
     assert all(len(text) <= 6 for text in re.findall(r'text-anchor="end" class="tick">([-.\d]+)<', drawn))
+
+
+def test_only_the_windows_that_are_shown_are_read(tmp_path, monkeypatch):
+    store, read = Directory(tmp_path), []
+    for number in range(3):
+        store.put(window_key("birds", report(number, 0.7).window), report(number, 0.7).model_dump_json().encode())
+        store.put(window_key("birds", f"rows {number * 500}-{number * 500 + 499}"), b'{"of": "another release"}')
+    monkeypatch.setattr("heliostat.cli.reports.gathering._MOST_WINDOWS", 2)
+    get = store.get
+    monkeypatch.setattr(store, "get", lambda key: (read.append(key), get(key))[1])
+    assert _windows(store, "birds") == (report(1, 0.7), report(2, 0.7))
+    assert len(read) == 4, "two by time, and two of so many rows"

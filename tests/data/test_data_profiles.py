@@ -263,3 +263,13 @@ def test_too_many_columns_to_correlate_are_said_and_the_rest_stands():
     assert found.correlations is None
     assert "at most 200 are correlated" in found.notes[0]
     assert len(found.columns) == 201
+
+
+def test_a_summary_says_how_far_off_its_counts_of_different_values_may_be():
+    few, many = np.arange(9_000) % 7, np.arange(9_000)
+    rows = pa.table({"few": few, "many": many + 0.5, "codes": few.astype(str), "names": many.astype(str)})
+    found = summary(profile(rows))["columns"]
+    assert [found[name]["distinctError"] for name in ("few", "codes")] == [0, 0]
+    for name in ("many", "names"):
+        assert found[name]["distinctError"] == pytest.approx(0.031, abs=0.001)
+        assert abs(found[name]["distinct"] / 9_000 - 1) < 4 * found[name]["distinctError"]

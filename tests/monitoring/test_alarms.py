@@ -184,3 +184,15 @@ def test_the_newest_and_worst_finding_comes_first():
         ("roc_auc", OK),
         ("roc_auc", BREACH),
     ]
+
+
+def test_keys_of_slices_that_vanish_are_forgotten_but_not_those_that_are_wrong(monkeypatch):
+    monkeypatch.setattr("heliostat.monitoring.alarms.MOST_GONE", 3)
+    state, _ = walk([BREACH])
+    for day in range(1, 9):
+        state, told = advance(state, [finding(OK, day, subject=f"roc_auc[day={day}]")], POLICY, START + day * DAY)
+        assert told == []
+    assert sorted(state.judged) == [KEY, *(f"{KEY}[day={day}]" for day in (5, 6, 7, 8))]
+    assert state.alarms[KEY].status is Status.FIRING
+    again, told = advance(state, [finding(BREACH, 0)], POLICY, START + 9 * DAY)
+    assert told == [] and again.alarms == state.alarms

@@ -208,3 +208,8 @@ def test_what_is_explored_and_whether_a_loop_grows_is_told_and_is_no_alarm():
     assert nothing.state is OK and "nothing is learned" in nothing.text and "it is weaker" in fades.text
     [alone] = JUDGE.feedback(Feedback(rows=500, ties={"x": tie.model_copy(update={"trend": None})}), watch)
     assert "window to window" not in alone.text
+
+
+def test_one_change_is_said_to_be_one():
+    found = ConceptDrift(detector="adwin", rows=100, changes=(Change(row=50, before=0.1, after=0.5),))
+    assert "changed 1 time, last" in JUDGE.concept_drift(found, ConceptDriftWatch()).text

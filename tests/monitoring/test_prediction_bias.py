@@ -38,7 +38,7 @@ def test_rows_of_one_request_count_as_one():
 def test_a_ratio_to_a_mean_that_may_be_nothing_is_not_told_and_the_difference_is():
     random = np.random.default_rng(1)
     found = bias(Regression(), rows_of(random.normal(0.1, 1, 200), random.normal(0, 1, 200)), 0.95)
-    assert found.ratio is None and "may be 0 by chance" in found.reason
+    assert found.ratio is None and "which does not rule out 0" in found.reason
     assert found.difference.low < 0.1 < found.difference.high
     nothing = bias(Binary(), rows_of(np.full(100, 0.01), np.zeros(100)), 0.95)
     assert nothing.ratio is None and nothing.mean_label == 0
@@ -84,3 +84,11 @@ def test_residuals_tell_a_shift_a_slope_and_a_spread_that_grows():
     assert found.spread_ratio > 2 and found.quantiles["0.5"] == pytest.approx(np.median(labels - predictions))
     assert residuals(rows_of([], [])).rows == 0 and residuals(rows_of([[1, 2]], [1])).rows == 0
     assert residuals(rows_of([1, 1], [1, 2])).slope is None
+
+
+def test_one_absurd_label_is_told_with_what_it_leaves_open():
+    labels = np.zeros(400)
+    labels[7] = 1e6
+    found = bias(Regression(), rows_of(np.ones(400), labels), 0.95)
+    assert found.ratio is None
+    assert found.reason == "the mean label is 2500 ± 4900, which does not rule out 0: a ratio to it says nothing"

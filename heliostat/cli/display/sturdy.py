@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from heliostat.cli import say
@@ -85,5 +86,6 @@ class Sturdy:
             act()
         except OSError as error:
             self._gone = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), sys.stdout.fileno())
             say.told(f"warning: nothing more is shown, standard output is gone ({error}); the operation goes on")

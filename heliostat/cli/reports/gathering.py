@@ -23,7 +23,7 @@ from heliostat.rollout.limits import figure_of
 from heliostat.spec.analysis import CheckResult
 from heliostat.spec.audit import AuditEvent
 from heliostat.spec.ledger import Entry, EntryKind
-from heliostat.spec.monitoring import top
+from heliostat.spec.monitoring import newest_windows, top
 from heliostat.systems import gate_notes
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -91,9 +91,9 @@ def gathered(store: ObjectStore, name: str) -> Gathered:
 
 def _windows(store: ObjectStore, name: str) -> tuple[WindowReport, ...]:
     found = []
-    for info in store.list(f"{top(name)}windows/"):
+    for key in newest_windows((info.key for info in store.list(f"{top(name)}windows/")), _MOST_WINDOWS):
         try:
-            found.append(WindowReport.model_validate_json(store.get(info.key)))
+            found.append(WindowReport.model_validate_json(store.get(key)))
         except (ObjectMissingError, ValidationError):  # of another release
             continue
     first = datetime.min.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_p
 from heliostat.ml.predictions import parts_of
 from heliostat.serving import model_cache
 from heliostat.serving.prediction_log.columns import personal_names
+from heliostat.spec.formatting import counted
 from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.systems.errors import PermanentError
 
@@ -61,7 +62,7 @@ class Answering:
         try:
             found = [self.contract.row.model_validate(row) for row in rows]
         except ValidationError as error:
-            text = f"{error.error_count()} mistakes"
+            text = counted(error.error_count(), "mistake")
             raise PermanentError(f"rows of the log do not fit the contract: {text}: {error.errors()[0]['msg']}") from None
         columns = self.contract.columns(found)
         return columns, self._fields(self._predicted(columns))

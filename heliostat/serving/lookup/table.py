@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from heliostat.spec.batch import PREDICTION
+from heliostat.spec.formatting import counted
 from heliostat.spec.predictions import Current, current_key
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.file_digests import sha256_of
@@ -72,7 +73,9 @@ class LookupTable:
         except ObjectMissingError:
             return
         except ValidationError as error:
-            raise PermanentError(f"{self._store.uri(self._place)} names no result ({error.error_count()} mistakes)") from None
+            raise PermanentError(
+                f"{self._store.uri(self._place)} names no result ({counted(error.error_count(), 'mistake')})"
+            ) from None
         result = current.result
         if not result.table:
             raise PermanentError(f"the prediction {self._name} has no SQLite file: give it `sink: {{kind: sqlite}}`")
