@@ -49,14 +49,19 @@ def later(one: Cursor | None, other: Cursor) -> Cursor:
     return max(one, other) if isinstance(one, int | float) and isinstance(other, int | float) else other
 
 
-def greatest(column: pa.ChunkedArray) -> Cursor:
+def greatest(name: str, column: pa.ChunkedArray) -> Cursor:
     """The last cursor of some rows.
 
     Raises:
-        PermanentError: it is neither a number nor a time.
+        PermanentError: it is neither a number nor a time, or a row has none.
     """
     from pyarrow import compute
 
+    if column.null_count and column.null_count < len(column):
+        raise PermanentError(
+            f"{column.null_count:,} rows have no {name!r}, from which a query is read on: whatever changes of them would never "
+            f"be read; leave them out of the query (WHERE {name} IS NOT NULL), or have it COALESCE to a column that each has"
+        )
     found: Any = compute.max(column).as_py()
     if isinstance(found, datetime):
         return found.isoformat()

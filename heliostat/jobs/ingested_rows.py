@@ -165,6 +165,11 @@ class Ingested:
     def _kept(self, part: Part) -> pa.Table:
         return pq.read_table(pa.BufferReader(self._store.get(ingested.part_key(self._name, part.digest))))
 
+    def _schema_of(self, parts: list[Part]) -> pa.Schema | None:
+        """The columns of the first part and of the last: a table may have got some since."""
+        ends = [*parts[:1], *parts[1:][-1:]]
+        return pa.unify_schemas([self._kept(part).schema for part in ends], promote_options="permissive") if ends else None
+
     def _keep(self, uri: str, tag: str, table: pa.Table) -> Part:
         content = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(None), content, compression="zstd")
@@ -205,7 +210,7 @@ class Ingested:
     def _query(self, source: IncrementalQuery) -> SourceState:
         since = self.before.cursor
         parts = [*self.before.parts]
-        schema = self._kept(parts[0]).schema if parts else None
+        schema = self._schema_of(parts)
         newest = since
         with databases.reading(source.database, cursors.asked(source, since, self._ingestion.key), _BATCH_ROWS) as rows:
             if source.cursor not in rows.names:
@@ -213,9 +218,9 @@ class Ingested:
                     f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"
                 )
             for tables in _in_parts(table_of(rows.names, batch, {}, schema) for batch in rows.batches):
-                schema = tables[0].schema
-                table = pa.concat_tables(tables)
-                last = cursors.greatest(table[source.cursor])
+                table = _together(iter(tables))
+                schema = table.schema
+                last = cursors.greatest(source.cursor, table[source.cursor])
                 newest = cursors.later(newest, last)
                 stretch = f"{since} to {last}" if since is not None else f"to {last}"
                 part = self._keep(f"query {source.cursor} {stretch}", str(last), table)
@@ -283,7 +288,7 @@ def _together(tables: Iterator[pa.Table]) -> pa.Table:
     try:
         return pa.concat_tables(found, promote_options="permissive")
     except pa.ArrowException as error:
-        raise PermanentError(f"the files do not fit together: {error}; give a column the same type in each") from None
+        raise PermanentError(f"the rows do not fit together: {error}; give a column the same type in all of them") from None
 
 
 def _in_parts(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:

@@ -16,6 +16,7 @@ from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Making
 from heliostat.spec.ingested import ErasedPart, Part, SourceState
 from heliostat.spec.ingestion import FilesSource
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import open_store
 
 OLD = time.time() - 90 * 86_400
@@ -119,3 +120,12 @@ def test_the_sources_of_a_stack_are_found_in_its_state_however_numbers_are_writt
     assert len({*ingested_rows.declared_sources(resources)}) == 1
     with pytest.raises(ValueError, match="a data set's source cannot be read"):
         [*ingested_rows.declared_sources([{"ingestion": {"source": {"kind": "stars"}}}])]
+
+
+def test_where_it_is_not_known_how_far_a_source_was_read_it_is_said_and_nothing_goes(rows):
+    rows.part("a")
+    key = ingested.state_key("flights", ingested.digest_of_source(SOURCES[0]))
+    rows.put(key, b'{"parts": [{}]}')
+    with pytest.raises(PermanentError, match="does not say how far a source was read"):
+        rows.prune()
+    assert rows.store.exists(ingested.part_key("flights", "a" * 64))

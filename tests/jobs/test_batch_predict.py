@@ -18,10 +18,11 @@ from packaged import workload
 
 from heliostat.jobs import batch_predict
 from heliostat.jobs.batch import parts as batch_parts
+from heliostat.jobs.batch import rows as batch_rows
 from heliostat.jobs.batch.parts import Predicting
 from heliostat.packaging.contents import Contents
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.batch import BatchRun
+from heliostat.spec.batch import BatchRun, QuerySource
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current
 from heliostat.systems.errors import PermanentError
@@ -199,6 +200,18 @@ def test_the_rows_of_a_query_are_kept_and_predicted(world: World, cluster: Clust
         world.specification(source={**source, "query": "SELECT * FROM birds WHERE ring < 800 ORDER BY ring"})
     )
     assert cluster.predicted - predicted < predicted, "the rows that were there before are found by their content"
+
+
+def test_a_column_of_a_query_that_is_empty_at_first_is_kept_with_what_it_has_later(world: World, contents: Contents) -> None:
+    database(world.folder / "birds.sqlite", birds())
+    where = {"kind": "sqlite", "path": str(world.folder / "birds.sqlite")}
+    query = "SELECT *, CASE WHEN ring < 300 THEN NULL ELSE 'n' || ring END AS name FROM birds WHERE ring < 600 ORDER BY ring"
+    specification = world.specification(source={"kind": "query", "database": where, "query": query}, run={"batch_rows": 100})
+    assert isinstance(specification.source, QuerySource)
+    keys = list(batch_rows._kept(specification, specification.source, contents.contract))
+    tables = [pq.read_table(world.folder / "store" / key) for key in keys]
+    names = [name for each in tables for name in each["name"].to_pylist()]
+    assert names == [None] * 300 + [f"n{ring}" for ring in range(300, 600)]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from heliostat.data.ingestion import Ingestion
 from heliostat.jobs import ingested_rows
 from heliostat.jobs.ingested_rows import Ingested
 from heliostat.spec.addresses import StoreAddress
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import BucketStore, ObjectMissingError, open_bucket
 from heliostat.systems.row_files import listed
 from heliostat.systems.storage.s3 import S3
@@ -183,3 +184,27 @@ def test_of_a_person_s_labels_one_without_a_time_is_the_oldest(world, tmp_path):
     given = {"files": {"kind": "files", "uri": f"file://{labels}"}, "on": "id", "time": "when"}
     manifest = world.make(time=None, labels=given)
     assert {*world.all(manifest)["late"].to_pylist()} == {1}
+
+
+def test_a_column_that_was_empty_until_now_or_that_a_table_gets_later_is_read_on(world, database, monkeypatch):
+    of_query(world, database)
+    monkeypatch.setattr(ingested_rows, "_BATCH_ROWS", 30)
+    insert(database, 0, 100)
+    with sqlite3.connect(database) as connection:
+        connection.execute("ALTER TABLE rows ADD COLUMN tip REAL")
+        connection.execute("UPDATE rows SET tip = 1.5 WHERE updated >= 70")
+    assert world.all(world.make(time=None))["tip"].null_count == 70
+    with sqlite3.connect(database) as connection:
+        connection.execute("ALTER TABLE rows ADD COLUMN driver TEXT")
+        connection.execute("INSERT INTO rows VALUES ('new', '2026-03-01 00:00:00', 1, 1, 200, 2.5, 'ada')")
+    rows = world.all(world.make(time=None))
+    assert rows.num_rows == 101 and rows["tip"].null_count == 70 and rows["driver"].null_count == 100
+
+
+def test_rows_without_a_cursor_are_told_for_they_would_never_be_read_again(world, database):
+    of_query(world, database)
+    insert(database, 0, 40)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE rows SET updated = NULL WHERE id IN ('r3', 'r4')")
+    with pytest.raises(PermanentError, match=r"2 rows have no 'updated'.*WHERE updated IS NOT NULL"):
+        world.make(time=None)

@@ -13,6 +13,7 @@ from heliostat.spec import ingested
 from heliostat.spec.ingested import ErasedPart, SourceState, digest_now, digest_of_source
 from heliostat.spec.ingestion import RowSource
 from heliostat.systems.erasures import erased_parts
+from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectInfo, ObjectMissingError, ObjectStore
 
 _SOURCE: TypeAdapter[RowSource] = TypeAdapter(RowSource)
@@ -42,7 +43,11 @@ class Rows:
 
 
 def read(store: ObjectStore, infos: Iterable[ObjectInfo]) -> tuple[IngestedRows, ...]:
-    """What lies at these keys, by data set."""
+    """What lies at these keys, by data set.
+
+    Raises:
+        PermanentError: what is said of a source cannot be read.
+    """
     parts: dict[str, dict[str, ObjectInfo]] = {}
     states: dict[str, dict[str, tuple[SourceState, ObjectInfo]]] = {}
     erased: dict[str, dict[str, ErasedPart]] = {}
@@ -58,6 +63,11 @@ def read(store: ObjectStore, infos: Iterable[ObjectInfo]) -> tuple[IngestedRows,
                 states.setdefault(name, {})[digest] = SourceState.model_validate_json(store.get(info.key)), info
             except ObjectMissingError:
                 continue
+            except ValidationError as error:
+                raise PermanentError(
+                    f"{store.uri(info.key)} does not say how far a source was read, and so which rows are needed: delete it, "
+                    f"and the source is read anew ({error.error_count()} mistakes)"
+                ) from None
         elif name not in erased:
             erased[name] = erased_parts(store, name)
     names = sorted({*parts, *states})

@@ -23,7 +23,8 @@ from heliostat.systems.objects import ObjectMissingError, ObjectStore
 Kind = Literal["serves", "served", "version", "training", "evaluation", "stack", "parent"]
 KINDS: Final[tuple[Kind, ...]] = ("serves", "served", "version", "training", "evaluation", "stack", "parent")
 """What uses a data set, the closest to clients first."""
-_DIGEST: Final = re.compile(r"\b[0-9a-f]{64}\b")
+_DIGEST: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
+"""Of a snapshot, as a source names it as well: by its first digits."""
 _READERS: Final = 8
 
 
@@ -79,7 +80,7 @@ def traced(
         stacks: whose states may name snapshots.
         without: why MLflow is not asked, where it is not.
     """
-    found = _Collected()
+    found = _Collected(unknown=[*catalogue.notes])  # what such a record was made of is not known
     served = list(_served(store, found.unknown))
     found.add(served)
     if registry is None:
@@ -89,7 +90,7 @@ def traced(
             found.add(_of_registry(registry))
         except (PermanentError, RetryableError) as error:
             found.unknown.append(str(error))
-    found.add(_evaluations(store))
+    found.add(_evaluations(store, found.unknown))
     found.add(_in_states(catalogue, stacks, found))
     found.add(_parents(catalogue))
     order = {kind: place for place, kind in enumerate(KINDS)}
@@ -119,21 +120,27 @@ def _served(store: ObjectStore, unknown: list[str]) -> Iterator[tuple[str, Use]]
                 yield desired.version.data_digest, Use(kind=kind, what=application, version=desired.version.model_uri)
 
 
-def _evaluations(store: ObjectStore) -> Iterator[tuple[str, Use]]:
+def _evaluations(store: ObjectStore, unknown: list[str]) -> Iterator[tuple[str, Use]]:
     keys = [info.key for info in store.list("evaluations/") if info.key.endswith(".json")]
     with ThreadPoolExecutor(_READERS) as readers:
         for key, found in zip(keys, readers.map(lambda key: _read(store, key), keys), strict=True):
+            if found is None:
+                unknown.append(f"the evaluation {key} cannot be read")
+                continue
             digest, candidate = found.get("dataset"), (found.get("candidate") or {}).get("model") or ""
             if isinstance(digest, str):
                 yield digest, Use(kind="evaluation", what=key, version=str(candidate))
 
 
-def _read(store: ObjectStore, key: str) -> Mapping[str, Any]:
+def _read(store: ObjectStore, key: str) -> Mapping[str, Any] | None:
+    """What an object says; None where it cannot be read. One that is gone meanwhile says nothing."""
     try:
         found = json.loads(store.get(key))
-    except (ObjectMissingError, ValueError):
+    except ObjectMissingError:
         return {}
-    return found if isinstance(found, dict) else {}
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _in_states(catalogue: Catalogue, stacks: Stacks, found: _Collected) -> Iterator[tuple[str, Use]]:
@@ -147,8 +154,11 @@ def _in_states(catalogue: Catalogue, stacks: Stacks, found: _Collected) -> Itera
         except Exception as error:  # whatever is wrong with a state, what it names is not known
             found.unknown.append(f"the state of {stack}: {error}")
             continue
-        for digest in there.intersection(_DIGEST.findall(text)):
-            yield digest, Use(kind="stack", what=stack)
+        named = {*_DIGEST.findall(text)}
+        lengths = {len(each) for each in named}
+        for digest in there:
+            if any(digest[:length] in named for length in lengths):
+                yield digest, Use(kind="stack", what=stack)
 
 
 def _parents(catalogue: Catalogue) -> Iterator[tuple[str, Use]]:

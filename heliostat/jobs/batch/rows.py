@@ -131,6 +131,10 @@ def _kept(specification: BatchSpecification, source: QuerySource, contract: Cont
         path, written = Path(folder, "part.parquet"), 0
         for batch in rows.batches:
             table = table_of(rows.names, batch, types, schema)
+            if writer is not None and table.schema != schema:  # it is told by now what a column is of
+                writer.close()
+                yield _keep(specification.name, store, path)
+                writer, written = None, 0
             schema = table.schema
             writer = writer or pq.ParquetWriter(path, schema, compression="zstd")
             writer.write_table(table)
@@ -177,18 +181,21 @@ def _plain_types(annotation: Any) -> Iterator[type]:
 def table_of(
     names: Sequence[str], rows: Sequence[Sequence[Any]], types: dict[str, pa.DataType], schema: pa.Schema | None
 ) -> pa.Table:
-    """Rows of a query as a table, with the types that are known, or those of the rows before.
+    """Rows of a query as a table, with the types that are known, or those of the rows before, as far as these tell them.
 
     Raises:
         PermanentError: the values of a column are not of one type.
     """
     columns = list(zip(*rows, strict=True))
+    before = {field.name: field.type for field in schema or () if _is_told(field.type)}
     return pa.table(
-        {
-            name: _column(name, values, types.get(name) or (schema.field(name).type if schema is not None else None))
-            for name, values in zip(names, columns, strict=True)
-        }
+        {name: _column(name, values, types.get(name) or before.get(name)) for name, values in zip(names, columns, strict=True)}
     )
+
+
+def _is_told(kind: pa.DataType) -> bool:
+    """Whether rows tell a column's type for those that follow: not where all of it is missing, nor a decimal's width."""
+    return not pa.types.is_null(kind) and not pa.types.is_decimal(kind)
 
 
 def _column(name: str, values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
