@@ -60,7 +60,7 @@ def greatest(name: str, column: pa.ChunkedArray) -> Cursor:
     if column.null_count and column.null_count < len(column):
         raise PermanentError(
             f"{column.null_count:,} rows have no {name!r}, from which a query is read on: whatever changes of them would "
-            f"never be read; leave them out of the query (WHERE {name} IS NOT NULL), or have it COALESCE to a column that each has"
+            f"never be read; leave them out of the query (WHERE {name} IS NOT NULL), or COALESCE to a column that each has"
         )
     found: Any = compute.max(column).as_py()
     if isinstance(found, datetime):

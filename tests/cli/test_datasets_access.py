@@ -76,6 +76,10 @@ def test_what_somebody_may_not_see_still_keeps_what_it_was_made_of(stack, data, 
     roles.who = roles.who.model_copy(update={"roles": (Role.OPERATOR,)})
     stack.ok("datasets", "prune", "--yes")
     assert roles.pruned == {}
+    shown = stack.ok("datasets", "show", "flights@" + parent[:12])
+    assert "parent      others" in shown and "taxis" not in shown + stack.ok("datasets", "list", "--json"), "but not its name"
+    roles.who = roles.who.model_copy(update={"applications": ()})
+    assert "parent      taxis@" in stack.ok("datasets", "show", "flights@" + parent[:12])
     assert parent in [each["digest"] for each in json.loads(stack.ok("datasets", "list", "--json"))]
 
 

@@ -39,6 +39,22 @@ class Use(Model):
     complete: bool = True
     """False of a training that did not come to its end."""
 
+    @property
+    def name(self) -> str | None:
+        """Of the application or the data set that it is of; None where it is of none alone."""
+        match self.kind:
+            case "serves" | "served":
+                return self.what
+            case "parent":
+                return self.what.partition("@")[0]
+            case "evaluation":
+                return self.what.split("/")[1]
+            case "version" | "training":
+                address = self.version or self.what
+                return address.split("/")[1] if address.startswith("models:/") else None
+            case "stack":
+                return None
+
 
 @dataclass(frozen=True)
 class Lineage:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from heliostat.cli.datasets.catalogue import Catalogue
+from heliostat.cli.datasets.lineage import Lineage, Use
 from heliostat.cli.datasets.retention import Verdict
 from heliostat.cli.rollouts.access import with_controller
 from heliostat.cli.rollouts.locate import controller_of
@@ -68,6 +69,17 @@ class Caller:
             pruned=tuple(each for each in known.pruned if self.sees(each.name)),
             ingested=tuple(each for each in known.ingested if self.sees(each.key.split("/")[1])),
         )
+
+    def traced(self, known: Lineage) -> Lineage:
+        """The same, without the names of what they may not see: that it uses a snapshot is told, and holds it."""
+        if self.identity is None:
+            return known
+        uses = {digest: tuple(dict.fromkeys(map(self._told, each))) for digest, each in known.uses.items()}
+        return replace(known, uses=uses)
+
+    def _told(self, use: Use) -> Use:
+        name = use.name
+        return use if name is None or self.sees(name) else Use(kind=use.kind, what="others", complete=use.complete)
 
     def tell_pruning(self, going: Iterable[Verdict]) -> None:
         """Have the audit log told what is going to be deleted, by data set.

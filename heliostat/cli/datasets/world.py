@@ -64,9 +64,10 @@ class World:
         return replace(known, notes=(*known.notes, *filter(None, [self.caller.note])))
 
     def lineage(self) -> Lineage:
-        """Who uses what is in the store; who does not answer is named in it."""
+        """Who uses what is in the store, by name as far as whoever calls may see them; who does not answer is named in it."""
         with self._registry() as registry:
-            return traced(self.everything, self.store, registry, stacks_here(), _NO_MLFLOW if registry is None else "")
+            found = traced(self.everything, self.store, registry, stacks_here(), _NO_MLFLOW if registry is None else "")
+        return self.caller.traced(found)
 
     def reference(self, given: str) -> str:
         """What `models:/<name>/<number>` and `runs:/<id>` were trained on, as the catalogue finds it; all else as it is."""
