@@ -165,6 +165,9 @@ class Plugin:
             if self.process.returncode is not None:
                 how = _how(self.process.returncode)
                 return ProviderError(self._with_tail(f"plugin '{self.name}' died {how} during {method}"))
+        if error.code() is grpc.StatusCode.CANCELLED and not error.details():
+            what = f"plugin '{self.name}' broke off {method} and does not say why; run it again, what was done is kept"
+            return ProviderError(self._with_tail(what))
         return explained(error)
 
     async def _failed(self, what: str) -> EngineError:

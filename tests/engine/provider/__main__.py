@@ -75,6 +75,9 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         if inputs.get("die") == method:
             say(f"{name} takes the process along", sys.stderr)
             os.kill(os.getpid(), signal.SIGKILL)
+        if inputs.get("leave") == method:
+            say(f"{name} is left half-way", sys.stderr)
+            await context.abort(grpc.StatusCode.CANCELLED, "")
         self.noted.add(name)
         while inputs.get("after", name) not in self.noted:  # noqa: ASYNC110 (a failure leaves by an exception)
             await asyncio.sleep(0.02)
