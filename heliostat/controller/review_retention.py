@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from datetime import UTC, datetime
 from typing import Final
 
+from heliostat.controller.audit import event
 from heliostat.controller.reconciler import Reconciler
 from heliostat.spec.review import RETENTION_SECONDS, items_prefix
+from heliostat.spec.roles import Identity
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore, open_store
 
 _log = logging.getLogger(__name__)
 _EVERY_SECONDS: Final = 3600.0
+_RETENTION: Final = Identity(name="the queue's retention", known=True, roles=())
+"""Who removes them, for the audit log; nobody can be called so."""
 
 
 class ReviewRetention:
@@ -24,23 +29,40 @@ class ReviewRetention:
         self._table = reconciler.store.reviews
 
     async def run(self) -> None:
-        """Do it for ever; where the object store does not answer, again an hour later."""
+        """Do it for ever."""
         while True:
-            for name in self._table.applications():
-                try:
-                    await self.remove(name)
-                except (RetryableError, PermanentError) as error:
-                    _log.warning("review items of %s whose time is over are still in the object store: %s", name, error)
+            await self.look()
             await asyncio.sleep(_EVERY_SECONDS)
+
+    async def look(self) -> None:
+        """Remove what is over of every queue; what cannot be removed is told, and tried again with the next look."""
+        try:
+            names = self._table.applications()
+        except sqlite3.Error as error:
+            _log.warning("the review queues cannot be read: %s", error)
+            return
+        for name in names:
+            try:
+                await self.remove(name)
+            except (RetryableError, PermanentError, sqlite3.Error) as error:
+                _log.warning("review items of %s whose time is over are still there: %s", name, error)
 
     async def remove(self, name: str) -> int:
         """Remove an application's items whose time is over; how many.
 
         Raises:
             RetryableError, PermanentError: the object store does not answer.
+            sqlite3.Error: the controller's file cannot be written.
         """
-        before = self._reconciler.now() - self._seconds(name)
-        if gone := self._table.expire(name, before):
+        now, seconds = self._reconciler.now(), self._seconds(name)
+        before = now - seconds
+        with self._table.whole():
+            gone = self._table.expire(name, before)
+            if gone:
+                told = {"reviewItems": gone, "retentionSeconds": seconds}
+                self._reconciler.store.audits.post([event(_RETENTION, "review.expire", name, now, change=({}, told))])
+        if gone:
+            self._reconciler.ledger.wake()
             _log.info("%d review items of %s went: their time is over", gone, name)
         keys = await asyncio.to_thread(_remove, open_store(self._reconciler.settings.inputs.store), name, before)
         self._table.forget_files(name, keys)

@@ -142,7 +142,7 @@ class ReviewTable:
     def expire(self, application: str, before: float) -> int:
         """Remove items of before a time that nobody said anything of since, with what was said before; how many.
 
-        What the object store is yet to be told of an item keeps it.
+        It is part of the transaction that is open. What the object store is yet to be told of an item keeps it.
         """
         query = (
             "SELECT id FROM review_items WHERE application = ?1 AND json_extract(item, '$.at') < ?2 AND NOT EXISTS "
@@ -164,11 +164,11 @@ class ReviewTable:
         rows = self._db.execute("SELECT item FROM review_items WHERE application = ?", (application,))
         items = (ReviewItem.model_validate_json(item) for (item,) in rows)
         gone = [each.id for each in items if people.has(each.inputs, each.at)]
-        self._remove(application, gone)
+        with self.whole():
+            self._remove(application, gone)
         return len(gone)
 
     def _remove(self, application: str, items: Collection[str]) -> None:
-        with self.whole():
-            for table, column in (("review_labels", "item"), ("review_truths", "item"), ("review_items", "id")):
-                query = f"DELETE FROM {table} WHERE application = ? AND {column} = ?"  # noqa: S608 - our own names
-                self._db.executemany(query, [(application, item) for item in items])
+        for table, column in (("review_labels", "item"), ("review_truths", "item"), ("review_items", "id")):
+            query = f"DELETE FROM {table} WHERE application = ? AND {column} = ?"  # noqa: S608 - our own names
+            self._db.executemany(query, [(application, item) for item in items])

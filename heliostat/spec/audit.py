@@ -28,7 +28,7 @@ _KEY: Final = re.compile(rf"{re.escape(PREFIX)}([0-9]{{10}})\.json")
 Action = Annotated[str, Field(pattern=r"^[a-z-]+\.[a-z-]+$")]
 """What was done, as `rollout.approve`, `rollout.abort`, `application.rollback`, `application.declare` (a promotion),
 `application.delete`, `access.change`, `environment.extend`, `alarm.acknowledge`, `alarm.silence`, `task.retry`, `data.prune`,
-`person.erase-begin`, `person.erase`."""
+`review.expire`, `person.erase-begin`, `person.erase`."""
 
 
 class AuditEvent(Model):

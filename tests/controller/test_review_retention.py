@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
 
 from rollouts_in_memory import quick
 from test_reviews import ASKED, call, item, truths, world
@@ -19,6 +21,10 @@ def age(world, seconds):
     """The queue's objects as if they were written so long after their items were asked."""
     for path in (world.cluster.directory / "objects" / items_prefix("flights")).iterdir():
         os.utime(path, (ASKED + seconds, ASKED + seconds))
+
+
+def refuse(_events):
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 async def at(world, seconds):
@@ -43,6 +49,24 @@ async def test_an_item_goes_when_its_time_is_over_and_what_was_agreed_on_stays(w
     assert len(truths(world)) == 1, "a label is no less true"
     assert await at(world, RETENTION_SECONDS + 7) == 0
     assert table.applications() == []
+    await world.cluster.ledger.flush()
+    told = [each for each in reversed(await world.client.audit(50)) if each.action == "review.expire"]
+    assert [(each.after["reviewItems"], each.subject, each.by) for each in told] == [
+        (2, "flights", "the queue's retention"), (1, "flights", "the queue's retention"),
+    ], "what removes nothing is not told"  # fmt: skip
+
+
+async def test_what_cannot_be_told_is_not_removed_and_the_next_look_removes_it(world, monkeypatch, caplog):
+    world.cluster.reconciler.now = lambda: ASKED + 5
+    await call(world, "ada", "GET", "/next")
+    table, retention = world.cluster.reconciler.store.reviews, ReviewRetention(world.cluster.reconciler)
+    world.cluster.reconciler.now = lambda: ASKED + RETENTION_SECONDS + 2
+    with monkeypatch.context() as full, caplog.at_level(logging.WARNING):
+        full.setattr(world.cluster.reconciler.store.audits, "post", refuse)
+        await retention.look()
+    assert table.count("flights") == 3 and "database or disk is full" in caplog.text
+    await retention.look()
+    assert table.count("flights") == 0
 
 
 async def test_what_the_object_store_is_yet_to_be_told_keeps_its_item(world, monkeypatch):
