@@ -27,6 +27,7 @@ from heliostat.gitops.settings import EnvironmentSettings
 from heliostat.gitops.template import Templated, templated
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.branch_environments import BranchEnvironment, environment_name
+from heliostat.spec.platforms.exported import PLATFORM, no_platform, platform_in
 from heliostat.systems.errors import PermanentError, RetryableError
 
 Say = Callable[[str], None]
@@ -85,7 +86,8 @@ class Environments:
 
         Raises:
             CommandFailedError: the update failed; run it again.
-            PermanentError: there is no template, or it is none, or a stack has the environment's name.
+            NotFoundError: there is no stack that is to have its platform.
+            PermanentError: there is no template, or it is none; a stack has the environment's name; its platform is not up.
         """
         self._wait_for(environment_name(branch))
         found = self.records.find(environment_name(branch))
@@ -104,6 +106,7 @@ class Environments:
         self._require_stack(record, found is not None)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
         try:
+            self._require_platform(record)
             self.commands.up(record.name, self._config_file(record), flags)
         except WorkGoesOnError as error:
             self.say(f"{error}: another `heliostat env up`, or `heliostat ci continue --environments`, once it has ended")
@@ -215,6 +218,11 @@ class Environments:
         self.records.write(record)
         return record
 
+    def _require_platform(self, record: EnvironmentRecord) -> None:
+        outputs = StackOutputs(self.backend, self.project.name, self.keyring).outputs(record.platform)
+        if not outputs.get(PLATFORM):
+            raise PermanentError(no_platform(record.platform))
+
     def _require_stack(self, record: EnvironmentRecord, is_known: bool) -> None:
         ref = self._ref(record)
         if self.backend.exists(ref):
@@ -288,15 +296,14 @@ class Environments:
     def _counters(self, stack: str) -> Mapping[str, float] | None:
         """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
         try:
-            controller = (self.outputs(stack).get("platform") or {}).get("controller")
+            controller = platform_in(self.outputs(stack)).get("controller")
             return self.count_requests(ControllerAddress.model_validate(controller)) if controller else {}
         except (RetryableError, PermanentError, EngineError) as error:
             self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
             return None
 
     def _platform(self, record: EnvironmentRecord) -> Mapping[str, Any]:
-        found = self.outputs(record.platform).get("platform")
-        return found if isinstance(found, Mapping) else {}
+        return platform_in(self.outputs(record.platform))
 
     def _ref(self, record: EnvironmentRecord) -> StackRef:
         return StackRef(self.project.name, record.name)
