@@ -66,6 +66,14 @@ def comparison(workload: str, ours: Side, theirs: Side, beside: str) -> str:
     return "\n\n".join([f"#### {text_of(workload)}, beside {text_of(beside)}", *parts]) if parts else ""
 
 
+def nothing_beside(beside: str) -> str:
+    """What to say in the place of comparisons where the other stack is not there yet."""
+    return (
+        f"#### Beside {text_of(beside)}\n\nThere is no stack {text_of(beside)} yet: models and data of this branch are "
+        "compared with it once it was brought up."
+    )
+
+
 def _metrics(ours: Side, theirs: Side, beside: str) -> Iterator[str]:
     if ours.version and ours.version == theirs.version:
         yield f"The model is the same: {text_of(ours.version)}."

@@ -28,6 +28,7 @@ from heliostat.gitops.template import Templated, templated
 from heliostat.gitops.usage import Uses
 from heliostat.spec.addresses import ControllerAddress
 from heliostat.spec.branch_environments import BranchEnvironment, environment_name
+from heliostat.spec.platforms.exported import PLATFORM, no_platform, platform_in
 from heliostat.systems.errors import PermanentError, RetryableError
 
 Say = Callable[[str], None]
@@ -92,7 +93,8 @@ class Environments:
             CommandFailedError: the update failed; run it again.
             PassphraseError: that of the template is missing, or another one; nothing was made.
             RetryableError: another job takes it down; run it again.
-            PermanentError: there is no template, or it is none, or a stack has the environment's name.
+            NotFoundError: there is no stack that is to have its platform.
+            PermanentError: there is no template, or it is none; a stack has the environment's name; its platform is not up.
         """
         self._wait_for(environment_name(branch))
         found = self.records.find(environment_name(branch))
@@ -112,6 +114,7 @@ class Environments:
         self._require_stack(record, is_known)
         self.say(f"{record.name}: the environment of {branch}, on the platform of {record.platform}")
         try:
+            self._require_platform(record)
             self.commands.up(record.name, self._config_file(record), flags)
         except WorkGoesOnError as error:
             self.say(f"{error}: another `heliostat env up`, or `heliostat ci continue --environments`, once it has ended")
@@ -243,6 +246,11 @@ class Environments:
         self.records.write(record)
         return record, found is not None
 
+    def _require_platform(self, record: EnvironmentRecord) -> None:
+        outputs = StackOutputs(self.backend, self.project.name, self.keyring).outputs(record.platform)
+        if not outputs.get(PLATFORM):
+            raise PermanentError(no_platform(record.platform))
+
     def _require_stack(self, record: EnvironmentRecord, is_known: bool) -> None:
         ref = self._ref(record)
         if self.backend.exists(ref):
@@ -336,10 +344,13 @@ class Environments:
                     f"{ref.name} has {len(left)} resources again: somebody brought it up meanwhile; run it again"
                 )
             self.backend.remove(ref)
+            PassphraseError: that of the template is missing, or another one; nothing was made.
+            RetryableError: another job takes it down; run it again.
+            NotFoundError: there is no stack that is to have its platform.
+            PermanentError: there is no template, or it is none; a stack has the environment's name; its platform is not up.
 
     def _platform(self, record: EnvironmentRecord) -> Mapping[str, Any]:
-        found = self.outputs(record.platform).get("platform")
-        return found if isinstance(found, Mapping) else {}
+        return platform_in(self.outputs(record.platform))
 
     def _ref(self, record: EnvironmentRecord) -> StackRef:
         return StackRef(self.project.name, record.name)

@@ -12,6 +12,7 @@ from heliostat.resources.base import Address, all_or_nothing
 from heliostat.spec.branch_environments import experiment_in, name_in
 from heliostat.spec.groups import chosen
 from heliostat.spec.own_cluster import own_cluster
+from heliostat.spec.platforms.exported import PLATFORM, no_platform
 from heliostat.spec.snapshot_settings import SnapshotSettings
 from heliostat.spec.workload import TrainingCluster
 
@@ -55,8 +56,7 @@ class Platform:
             return self
         if settings.stack is None:
             return replace(self, sample=settings.sample)
-        store = pulumi.StackReference(settings.stack).require_output("platform")["store"]
-        return replace(self, snapshots=store, sample=settings.sample)
+        return replace(self, snapshots=_exported_by(settings.stack)["store"], sample=settings.sample)
 
     def own_name(self, name: str) -> str:
         """What an application or a batch prediction is called: after its environment, too, so that several go together."""
@@ -93,7 +93,7 @@ class Platform:
     @classmethod
     def of_stack(cls, stack: str, environment: str = "") -> Platform:
         """The platform that the stack `organization/project/stack` exported, for workloads or those of an environment."""
-        exported = pulumi.StackReference(stack).require_output("platform")
+        exported = _exported_by(stack)
         return cls(
             store=exported["store"],
             ray=exported["ray"],
@@ -107,3 +107,18 @@ class Platform:
             ray_cluster=exported.apply(lambda found: found.get("rayCluster")),
             environment=environment,
         )
+
+
+def _exported_by(stack: str) -> pulumi.Output[Any]:
+    """The output `platform` of another stack.
+
+    Raises, once it is known:
+        pulumi.RunError: it has none; the engine shows the text alone, which says what to do.
+    """
+
+    def required(found: Any) -> Any:
+        if not found:
+            raise pulumi.RunError(no_platform(stack))
+        return found
+
+    return pulumi.StackReference(stack).get_output(PLATFORM).apply(required)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from platform_stack import PlatformStack
 
 from heliostat.cli.commands import ci
 from heliostat.cli.exits import NotYetError, explain
@@ -16,7 +17,7 @@ from heliostat.spec.branch_environments import environment_name
 from heliostat.systems.errors import RetryableError
 
 NAME = environment_name("feature/x")
-TEMPLATE = "config:\n  heliostat:platformStack: organization/demo/platform\n  heliostat:workloads: {flights: {}}\n"
+TEMPLATE = "config:\n  heliostat:platformStack: organization/demo/dev\n  heliostat:workloads: {flights: {}}\n"
 
 
 class PlayedCommandLine:
@@ -39,7 +40,10 @@ class PlayedCommandLine:
 
 
 @pytest.fixture
-def project(desk):
+def project(stack):
+    desk = stack
+    PlatformStack(desk).exports(platform={"publicUrl": "http://127.0.0.1:1"})
+    (desk.folder / "Pulumi.dev.yaml").unlink()  # it is in the state alone
     (desk.folder / "Pulumi.preview.yaml").write_text(TEMPLATE)
     desk.monkeypatch.setattr(commands, "CommandLine", PlayedCommandLine)
     desk.monkeypatch.setattr(PlayedCommandLine, "ran", [])

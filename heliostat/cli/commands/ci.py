@@ -260,14 +260,27 @@ def _note(wanted: str | None) -> EnvironmentNote | None:
 
 
 def _comparisons(environment: str, beside: str) -> Iterator[str]:
-    """What differs between the models and the data of an environment and of another stack, workload by workload."""
+    """What differs between the models and the data of an environment and of another stack, workload by workload.
+
+    An environment that has no stack has nothing to compare; of another stack that is not there yet, that is said.
+    """
     from heliostat.cli.rollouts.locate import stacks_here
-    from heliostat.gitops.comparison import addresses_in, comparison
+    from heliostat.engine.stackerrors import NotFoundError
+    from heliostat.gitops.comparison import addresses_in, comparison, nothing_beside
     from heliostat.gitops.evaluations import side_of
+    from heliostat.spec.platforms.exported import platform_in
 
     stacks = stacks_here()
-    resources = [stacks.resources(stack) for stack in (environment, beside)]
-    stores = [(stacks.outputs(stack).get("platform") or {}).get("store") for stack in (environment, beside)]
+    resources, stores = [], []
+    for stack in (environment, beside):
+        try:
+            resources.append(stacks.resources(stack))
+            stores.append(platform_in(stacks.outputs(stack)).get("store"))
+        except NotFoundError as error:
+            if stack == beside:
+                say.told(f"warning: {error}")
+                yield nothing_beside(beside)
+            return
     workloads = sorted(
         {str(each["outputs"]["name"]) for each in resources[0] if each["type"] == _VERSION and each.get("outputs")}
     )

@@ -26,6 +26,7 @@ from heliostat.platforms import stores
 from heliostat.spec.addresses import ControllerAddress, RayAddress, StoreAddress
 from heliostat.spec.base import PROJECT
 from heliostat.spec.platforms.declared import Platform
+from heliostat.spec.platforms.exported import platform_in
 from heliostat.systems.errors import PermanentError
 
 _CLI_LIMIT_S = 120
@@ -197,11 +198,10 @@ def platform_of(stacks: Stacks, stack: str) -> tuple[str, Mapping[str, Any]]:
     """
     shared = _setting(stack, "platformStack")
     if isinstance(shared, str):
-        found = stacks.outputs(shared).get("platform")
-        if isinstance(found, dict):
+        found = platform_in(stacks.outputs(shared))
+        if found:
             return shared, found
-    found = stacks.outputs(stack).get("platform")
-    return stack, found if isinstance(found, dict) else {}
+    return stack, platform_in(stacks.outputs(stack))
 
 
 def _config_file(stack: str) -> Path:
