@@ -344,10 +344,6 @@ class Environments:
                     f"{ref.name} has {len(left)} resources again: somebody brought it up meanwhile; run it again"
                 )
             self.backend.remove(ref)
-            PassphraseError: that of the template is missing, or another one; nothing was made.
-            RetryableError: another job takes it down; run it again.
-            NotFoundError: there is no stack that is to have its platform.
-            PermanentError: there is no template, or it is none; a stack has the environment's name; its platform is not up.
 
     def _platform(self, record: EnvironmentRecord) -> Mapping[str, Any]:
         return platform_in(self.outputs(record.platform))

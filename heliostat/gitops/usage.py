@@ -11,6 +11,7 @@ from heliostat.engine.errors import EngineError
 from heliostat.gitops.expiry import with_use
 from heliostat.gitops.records import EnvironmentRecord, Records
 from heliostat.spec.addresses import ControllerAddress
+from heliostat.spec.platforms.exported import platform_in
 from heliostat.systems.errors import PermanentError, RetryableError
 
 _COUNTER = "heliostat_requests_total"
@@ -45,7 +46,7 @@ class Uses:
     def _counters(self, stack: str) -> Mapping[str, float] | None:
         """The counters of a platform's applications; none of one that is not there, None where it does not answer."""
         try:
-            controller = (self.outputs(stack).get("platform") or {}).get("controller")
+            controller = platform_in(self.outputs(stack)).get("controller")
             return self.count_requests(ControllerAddress.model_validate(controller)) if controller else {}
         except (RetryableError, PermanentError, EngineError) as error:
             self.say(f"warning: nobody knows which environments on {stack} were asked, and none of them expires: {error}")
