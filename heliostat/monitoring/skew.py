@@ -18,6 +18,8 @@ from heliostat.monitoring.labels import is_number
 from heliostat.spec.base import Model, is_empty, is_none
 
 _MOST_SHOWN: Final = 3
+_LARGE: Final = 1e100
+"""Squares of so many numbers as memory holds have a finite sum up to here."""
 
 
 class Difference(Model):
@@ -112,8 +114,8 @@ def _of_numbers(one: pa.Array, other: pa.Array, tolerance: float) -> FeatureSkew
     ours, theirs = _numbers(one), _numbers(other)
     unsaid = np.isnan(ours) != np.isnan(theirs)
     both = ~np.isnan(ours) & ~np.isnan(theirs)
-    with np.errstate(invalid="ignore"):
-        spread = float(np.std(ours[np.isfinite(ours)])) if np.isfinite(ours).any() else 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = _spread(ours)
         allowed = tolerance * np.maximum(np.maximum(np.abs(ours), np.abs(theirs)), spread)
         gaps = np.abs(ours - theirs)
         apart = both & (ours != theirs) & ~(np.isfinite(gaps) & (gaps <= allowed))
@@ -133,13 +135,19 @@ def _system(ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: f
     if len(ours) < 2:
         return None, None
     near = max(tolerance, 1e-9)
-    gaps = theirs - ours
-    if np.abs(gaps - gaps.mean()).max() <= near * max(np.abs(gaps).max(), np.abs(ours).max()):
-        return float(gaps.mean()), None
-    if (ours == 0).any():
-        return None, None
-    factors = theirs / ours
-    return None, float(factors.mean()) if np.abs(factors - factors.mean()).max() <= near * np.abs(factors).max() else None
+    with np.errstate(over="ignore"):
+        gaps = theirs - ours
+        shift = _same(gaps, near * max(np.abs(gaps).max(), np.abs(ours).max()))
+        if shift is not None or (ours == 0).any():
+            return shift, None
+        factors = theirs / ours
+    return None, _same(factors, near * np.abs(factors).max())
+
+
+def _same(values: NDArray[np.float64], within: float) -> float | None:
+    """What all values are, so nearly; None where they differ, or one is too large to be said."""
+    mean = _mean(values) if np.isfinite(values).all() else None
+    return mean if mean is not None and np.abs(values - mean).max() <= within else None
 
 
 def _of_values(one: pa.Array, other: pa.Array) -> FeatureSkew:
@@ -182,8 +190,21 @@ def _numbers(column: pa.Array) -> NDArray[np.float64]:
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
+    finite, largest = _scaled(values)
+    return float(finite.mean()) * largest if len(finite) else None
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    finite, largest = _scaled(values)
+    return float(finite.std()) * largest if len(finite) else 0.0
+
+
+def _scaled(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """The finite values and what they are to be multiplied by: large ones are divided, so that neither they nor their squares
+    have a sum that is infinite."""
     finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else None
+    largest = float(np.abs(finite).max(initial=0.0))
+    return (finite / largest, largest) if largest > _LARGE else (finite, 1.0)
 
 
 def _family(kind: Any) -> str:

@@ -271,3 +271,16 @@ def test_a_changed_type_is_told_where_metrics_are_estimated_and_the_model_is_ask
     for key in ("skew/schema", "fragility/inputs", "feedback/weight"):
         assert of(state, key).state is State.UNKNOWN, of(state, key).text
     assert of(state, "drift/weight").state is State.BREACH and of(state, "drift/kind").state is State.OK
+
+
+@pytest.mark.parametrize("huge", [1e308, 1e200])
+def test_a_number_too_large_to_be_added_up_stops_no_watch(world: Watched, huge: float) -> None:
+    logged(world, input_weight=pa.array([huge] * ROWS), prediction_kilometres=pa.array([huge] * ROWS))
+    state = world.look(
+        NEXT, **ASKED, skew={}, estimate=[{"metric": "mean_absolute_error", "margin": 0.3, "minRows": 100}],
+        fragility={"mostChange": 100.0, "rows": 50}, feedback={"key": "kind", "columns": ["weight"]},
+        conceptDrift=[{"detector": "adwin"}, {"detector": "adwin", "of": "prediction"}],
+    )  # fmt: skip
+    for key in ("drift/weight", "prediction-drift/prediction", "skew/prediction"):
+        assert of(state, key).state is State.BREACH, of(state, key).text
+    assert of(state, "drift/kind").state is of(state, "skew/kind").state is State.OK

@@ -83,3 +83,13 @@ def test_differences_are_shown_with_their_rows():
 def test_rows_that_one_path_leaves_out_and_no_rows_are_told():
     assert "training made 2 rows of them and serving 1" in of(pa.array([1, 2]), pa.array([1])).reason
     assert of(pa.array([], pa.int64()), pa.array([], pa.int64())).reason == "there are no rows"
+
+
+def test_numbers_too_large_to_be_added_up_are_compared_as_others_are() -> None:
+    one, other = pa.table({"wing": [1e308, 1e308, -1.0]}), pa.table({"wing": [1e308, 1.5e308, -1.0]})
+    wing = skew(one, other, 1e-5).features["wing"]
+    assert (wing.rows, wing.differing) == (3, 1)
+    assert wing.mean_training == pytest.approx(6.666666666666667e307)
+    assert wing.mean_serving == pytest.approx(8.333333333333333e307)
+    again = skew(pa.table({"wing": [0.5, 2.0]}), pa.table({"wing": [1e308, 1e308]}), 1e-5).features["wing"]
+    assert again.differing == 2 and again.factor is None and again.mean_serving == pytest.approx(1e308)
