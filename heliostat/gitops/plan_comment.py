@@ -87,12 +87,12 @@ def comment(report: PlanReport, longest: int) -> str:
 
 
 def _headline(report: PlanReport) -> str:
-    changing = [each for each in report.stacks if each.failure or _changes(each)]
+    failed = sum(1 for each in report.stacks if _is_failed(each))
+    changing = [each for each in report.stacks if _is_failed(each) or _changes(each)]
     if not report.stacks:
         return "### Nothing that an update would change"
     if not changing:
         return f"### No changes in {_counted(len(report.stacks), 'stack')}"
-    failed = sum(1 for each in report.stacks if each.failure or each.document.get("result") == "failed")
     told = f", {failed} cannot be previewed" if failed else ""
     return f"### {_counted(len(changing), 'stack')} would change{told}"
 
@@ -127,9 +127,13 @@ def _overview(stacks: Sequence[StackPlan]) -> str:
     rows = ["| stack | changes | price a month | policies | why |", "| --- | --- | --- | --- | --- |"]
     for each in stacks:
         why = ", ".join(each.why[:3]) + (f" and {len(each.why) - 3} more" if len(each.why) > 3 else "")
-        changes = "cannot be previewed" if each.failure else _changes(each) or "none"
+        changes = _changes(each) or ("cannot be previewed" if _is_failed(each) else "none")
         rows.append(f"| {text_of(each.stack)} | {changes} | {_price(each)} | {_verdict(each)} | {text_of(why)} |")
     return "\n".join(rows)
+
+
+def _is_failed(stack: StackPlan) -> bool:
+    return bool(stack.failure) or stack.document.get("result") == "failed"
 
 
 def _changes(stack: StackPlan) -> str:

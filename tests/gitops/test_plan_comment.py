@@ -63,6 +63,7 @@ def test_the_environment_is_told_with_its_addresses():
     ("stacks", "headline"),
     [
         ((), "### Nothing that an update would change"),
+        ((StackPlan("a", {"result": "failed"}),), "### 1 stack would change, 1 cannot be previewed"),
         ((StackPlan("a", {"changeSummary": {"same": 3}}),), "### No changes in 1 stack"),
         ((StackPlan("a", failure="boom"), PLAN), "### 2 stacks would change, 1 cannot be previewed"),
     ],
