@@ -221,7 +221,8 @@ def _length(expected: ColumnExpectations, breach: Breach) -> tuple[Any, Any, str
     length = expected.length
     least, most = (length.minimum, length.maximum) if length is not None else (0, None)
     worst = [int(breach.least), int(breach.greatest)]
-    text = f"have {worst[0]} to {worst[1]} values, and {least} to {np.inf if most is None else most:g} are expected"
+    found = f"{worst[0]}" if worst[0] == worst[1] else f"{worst[0]} to {worst[1]}"
+    text = f"have {found} values, and {least} to {np.inf if most is None else most:g} are expected"
     return {"minimum": least, "maximum": most}, worst, text
 
 

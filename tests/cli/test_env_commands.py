@@ -96,6 +96,12 @@ def test_an_environment_comes_up_is_listed_extended_and_goes(project):
     assert "heliostat env up" in project.ok("env", "list")
 
 
+def test_whoever_destroys_a_platform_is_told_which_environments_stand_on_it(project):
+    assert "there is" not in project("destroy", "-s", "dev", "--preview-only").err
+    project.ok("env", "up", "--branch", "feature/x")
+    assert f"warning: on the platform of dev there is {NAME}:" in project("destroy", "-s", "dev", "--preview-only").err
+
+
 def test_why_an_environment_did_not_come_up_is_told_and_in_what_the_comment_says_of_it(project):
     def fails(*_: object) -> None:
         raise commands.CommandFailedError("`heliostat up` ended with 1")

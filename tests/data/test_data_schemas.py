@@ -82,7 +82,7 @@ def test_the_label_and_what_is_known_later_are_absent_while_serving():
         ("weather", [None] * 500 + [0.0] * 500, "maxMissing", "500 rows are missing: 50.000% of all"),
         ("weather", [float("nan")] * 500 + [0.0] * 500, "maxMissing", "500 rows are missing"),
         ("weather", [float("inf")] + [0.0] * 999, "maxInfinite", "1 rows are infinite"),
-        ("tags", [["x"]] * 999 + [["x"] * 9], "length", "have 9 to 9 values, and 1 to 3 are expected"),
+        ("tags", [["x"]] * 999 + [["x"] * 9], "length", "have 9 values, and 1 to 3 are expected"),
         ("hour", ["5"] * 1_000, "type", "is of type string, and int64 is expected"),
     ],
 )

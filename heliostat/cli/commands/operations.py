@@ -96,6 +96,8 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
     if session.seen is None:
         name = session.ref.name
         say.told(f"there is no stack {name} yet: this is what its first `up` makes, after `heliostat stack init {name}`")
+    if kind == "destroy":
+        _tell_environments(session)
     if flags["config_pairs"]:
         from heliostat.cli.commands.config import save_from_flags
 
@@ -120,6 +122,17 @@ def _operate(kind: Kind, flags: dict[str, Any]) -> int:
         forget(session.place, session.ref, keep_config=False)
         say.out(f"The stack '{session.ref.name}' has been removed!")
     return code
+
+
+def _tell_environments(session: Session) -> None:
+    """Branches' environments are stacks of their own: this destroys what they stand on, and leaves them."""
+    from heliostat.gitops.records import Records
+    from heliostat.spec.formatting import joined
+
+    records = Records(session.place.backend.bucket, session.project.name).all()
+    if standing := tuple(each.name for each in records if each.platform == session.ref.full_name):
+        text = "no address of theirs answers without it; `heliostat env down NAME` takes one down first"
+        say.told(f"warning: on the platform of {session.ref.name} there is {joined(standing)}: {text}")
 
 
 def _variables(flags: dict[str, Any]) -> dict[str, str]:
