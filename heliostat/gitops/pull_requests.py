@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from heliostat.gitops.affected import GONE
+from heliostat.gitops.applied import NEVER
 from heliostat.gitops.plan_comment import EnvironmentNote, PlanReport, StackPlan, comment
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.forges import Forge
@@ -69,16 +71,24 @@ def refuse_fork_here(environment: Mapping[str, str]) -> None:
         raise ForkError(_FORK.format("the pull request of this job"))
 
 
+def _without_config(stack: str, why: Sequence[str]) -> StackPlan:
+    if NEVER in why:
+        how = f"write Pulumi.{stack}.yaml, and make the stack with `heliostat stack init {stack}`"
+        return StackPlan(stack, failure=f"error: there is no config of {stack} here, and nothing was applied to it yet: {how}")
+    return StackPlan(stack, why=(f"{GONE}; it stays until `heliostat destroy` takes it down",))
+
+
 def preview_all(previews: Previews, affected: Mapping[str, Sequence[str]], commit: str, folder: Path) -> PlanReport:
     """Preview the stacks that a change affects, each with why, and keep all of it; one that fails holds up no other.
 
-    What `previews` has no config of is told alone: it stays until somebody destroys it.
+    What `previews` has no config of any more is told alone: it stays until somebody destroys it. What there never was one of
+    has failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plans = []
     for stack, why in affected.items():
         if not previews.has_config(stack):
-            plans.append(StackPlan(stack, why=("its config is gone; it stays until `heliostat destroy` takes it down",)))
+            plans.append(_without_config(stack, why))
             continue
         found = previews.preview(stack, plan_file(folder, stack))
         failed = "" if found.document else found.told.strip() or "the preview wrote nothing"

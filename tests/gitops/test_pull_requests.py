@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from played_forges import PlayedForge
 
+from heliostat.gitops.applied import NEVER
 from heliostat.gitops.plan_comment import EnvironmentNote
 from heliostat.gitops.pull_requests import (
     ForkError,
@@ -44,6 +45,13 @@ def test_the_next_job_finds_plans_and_the_report(tmp_path: Path):
     assert planned_stacks(folder, "c1") == {"a": folder / "a.plan.json"}
     assert "1 stack would change" in (folder / "comment.md").read_text()
     assert "its config is gone" in (folder / "comment.md").read_text()
+
+
+def test_a_stack_that_never_was_there_is_no_plan_that_ends_well(tmp_path: Path):
+    made = preview_all(PlayedPreviews(), {"gone": [NEVER]}, "c1", tmp_path)
+    assert "write Pulumi.gone.yaml, and make the stack with `heliostat stack init gone`" in made.stacks[0].failure
+    with pytest.raises(PermanentError, match="gone could not be previewed"):
+        planned_stacks(tmp_path, "c1")
 
 
 def test_a_report_gets_its_environment_later(tmp_path: Path):
