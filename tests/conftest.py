@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from heliostat.spec.addresses import StoreAddress
@@ -18,6 +19,8 @@ from tests.faults import options as fault_options
 
 BY_HAND = frozenset({"long", "faults", "forge", "kubernetes"})
 """Marks of what takes many minutes or hours; an option of the same name runs it, and nothing else."""
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")  # how fast a machine is that does other things too says nothing about the code
 _BESIDE_CLUSTERS = 5
 """The priority (nice) of what runs beside a cluster that serves under load."""
 

@@ -25,7 +25,7 @@ async def test_a_plugin_that_dies_in_a_create_is_named_with_its_last_words(lab: 
 
 
 async def test_a_call_that_a_plugin_leaves_without_a_word_is_named_with_what_to_do(lab: Lab) -> None:
-    summary = await lab.up("Lab('a', leave='create')")
+    summary = await lab.up("Lab('a', break_off='create')")
     assert not summary.succeeded
     assert "plugin 'lab' broke off Create and does not say why; run it again" in lab.said("error")
     assert "a is left half-way" in lab.said("error")

@@ -75,7 +75,7 @@ class Lab(provider_pb2_grpc.ResourceProviderServicer):
         if inputs.get("die") == method:
             say(f"{name} takes the process along", sys.stderr)
             os.kill(os.getpid(), signal.SIGKILL)
-        if inputs.get("leave") == method:
+        if inputs.get("break_off") == method:
             say(f"{name} is left half-way", sys.stderr)
             await context.abort(grpc.StatusCode.CANCELLED, "")
         self.noted.add(name)
