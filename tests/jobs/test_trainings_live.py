@@ -20,6 +20,7 @@ from heliostat.spec.training_report import WorkerTimes
 from heliostat.spec.tuning import Tuning, Uniform
 from heliostat.spec.workload import Scaling
 from heliostat.systems.objects import open_store
+from tests.ray_here import begin
 
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(600)]
 
@@ -33,7 +34,7 @@ def cluster() -> Iterator[None]:
     environment = {"PYTHONPATH": path, "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
     kept = dict(os.environ)
     os.environ.update({**environment, "RAY_TRAIN_METRICS_ENABLED": "0"})
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": environment})
+    begin(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": environment})
     yield
     ray.shutdown()
     os.environ.clear()

@@ -16,6 +16,7 @@ from small_snapshots import kept, small
 from heliostat.ml.datasets import Parts, Tables
 from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import ray_data
+from tests.ray_here import begin
 
 pytestmark = pytest.mark.local_stack
 
@@ -31,7 +32,7 @@ def data() -> Iterator[Any]:
     environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     folder = tempfile.mkdtemp(prefix="hs-", dir="/tmp")  # sockets lie in it, whose paths end at 107 bytes
     try:
-        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, _temp_dir=folder)
+        begin(num_cpus=2, include_dashboard=False, object_store_memory=100 << 20, _temp_dir=folder)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray.data
     finally:
