@@ -13,7 +13,7 @@ from heliostat.controller.audit import event
 from heliostat.controller.permissions import Who
 from heliostat.controller.reconciler import Reconciler
 from heliostat.monitoring import alarms
-from heliostat.monitoring.state import MonitorState, state_of
+from heliostat.monitoring.state import MonitorState, state_in
 from heliostat.spec.alarm_orders import AcknowledgeOrder, SilenceOrder, UnsilenceOrder
 from heliostat.spec.audit import AuditEvent
 from heliostat.spec.base import Name
@@ -102,17 +102,9 @@ def _state(store: ObjectStore, name: str) -> MonitorState:
     if content is None and not store.exists(schedule_key(schedule_name(name))):
         text = f"{name} is not watched: declare `monitor` of the workload, and bring it up"
         raise HTTPException(status.HTTP_404_NOT_FOUND, text)
-    return _read(name, content)
-
-
-def _read(name: str, content: bytes | None) -> MonitorState:
-    try:
-        return state_of(content)
-    except ValueError:
-        text = f"the state of the monitor {name} cannot be read: another release wrote it"
-        raise HTTPException(status.HTTP_409_CONFLICT, text) from None
+    return state_in(name, content)
 
 
 def _change(store: ObjectStore, name: str, change: Callable[[MonitorState], MonitorState]) -> None:
     """Nobody's change is lost by it: of two at once the second begins anew."""
-    Revisions(store, states(name)).change(lambda content: change(_read(name, content)).model_dump_json().encode())
+    Revisions(store, states(name)).change(lambda content: change(state_in(name, content)).model_dump_json().encode())

@@ -10,6 +10,7 @@ from typing import Final
 
 from heliostat.controller.audit import event
 from heliostat.controller.reconciler import Reconciler
+from heliostat.controller.reviews import declared_review
 from heliostat.spec.review import RETENTION_SECONDS, items_prefix
 from heliostat.spec.roles import Identity
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -70,8 +71,7 @@ class ReviewRetention:
 
     def _seconds(self, name: str) -> float:
         """How long its items stay; those of a queue that nobody declares any more, as by default."""
-        state = self._reconciler.states.get(name)
-        review = state.declared.version.review if state is not None and state.declared is not None else None
+        review = declared_review(self._reconciler, name)
         return review.retention_seconds if review is not None else RETENTION_SECONDS
 
 

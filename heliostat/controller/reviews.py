@@ -74,6 +74,12 @@ class Answered(Model):
     """What is ground truth by now."""
 
 
+def declared_review(reconciler: Reconciler, name: str) -> Review | None:
+    """What an application declares of its queue; None where nothing."""
+    state = reconciler.states.get(name)
+    return state.declared.version.review if state is not None and state.declared is not None else None
+
+
 class Reviews:
     """The review queues of all applications."""
 
@@ -85,8 +91,7 @@ class Reviews:
 
     def settings(self, name: str) -> Review:
         """What an application declares; 404 where nothing."""
-        state = self._reconciler.states.get(name)
-        review = state.declared.version.review if state is not None and state.declared is not None else None
+        review = declared_review(self._reconciler, name)
         if review is None:
             raise HTTPException(status.HTTP_404_NOT_FOUND, f"{name} has no review queue: declare serving.review")
         return review

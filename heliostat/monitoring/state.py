@@ -21,6 +21,7 @@ from heliostat.monitoring.windows import Looked
 from heliostat.spec.base import Digest, Model, is_empty, is_none
 from heliostat.spec.findings import Finding, State, newest_first
 from heliostat.spec.monitors import Monitor
+from heliostat.systems.errors import PermanentError
 
 _MOST_RETRAININGS: Final = 100
 
@@ -108,6 +109,18 @@ def state_of(content: bytes | None) -> MonitorState:
         ValueError: another release wrote it.
     """
     return MonitorState() if content is None else MonitorState.model_validate_json(content)
+
+
+def state_in(name: str, content: bytes | None) -> MonitorState:
+    """The same of a monitor by name, for whoever says so to people.
+
+    Raises:
+        PermanentError: another release wrote it.
+    """
+    try:
+        return state_of(content)
+    except ValueError as error:
+        raise PermanentError(f"the state of the monitor {name} cannot be read: another release wrote it ({error})") from None
 
 
 class Looks(Model):

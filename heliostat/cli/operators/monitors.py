@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from heliostat.monitoring.state import MonitorState, state_of
+from heliostat.monitoring.state import MonitorState, state_in
 from heliostat.spec.findings import Finding, State
 from heliostat.spec.monitoring import schedule_name, states
 from heliostat.spec.predictions import SCHEDULES
-from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
 from heliostat.systems.revisions import Revisions
 
@@ -75,7 +74,7 @@ def read(store: ObjectStore, name: str) -> MonitorState:
     Raises:
         PermanentError, RetryableError: the store, or the state in it, cannot be read.
     """
-    return _state(name, Revisions(store, states(name)).newest()[1])
+    return state_in(name, Revisions(store, states(name)).newest()[1])
 
 
 def change(store: ObjectStore, name: str, act: Callable[[MonitorState], MonitorState]) -> MonitorState:
@@ -85,14 +84,7 @@ def change(store: ObjectStore, name: str, act: Callable[[MonitorState], MonitorS
         PermanentError, RetryableError: as `read`. Whatever `act` raises comes through as it is.
     """
     revisions = Revisions(store, states(name))
-    return _state(name, revisions.change(lambda content: act(_state(name, content)).model_dump_json().encode()))
-
-
-def _state(name: str, content: bytes | None) -> MonitorState:
-    try:
-        return state_of(content)
-    except ValueError as error:
-        raise PermanentError(f"the state of the monitor {name} cannot be read: another release wrote it ({error})") from None
+    return state_in(name, revisions.change(lambda content: act(state_in(name, content)).model_dump_json().encode()))
 
 
 def ordered(state: MonitorState) -> list[Finding]:
