@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from heliostat.ml.arrays import ArrayModel
 from heliostat.ml.contracts import Contract, Golden, fields_of, load_entry_point, reads_whole
+from heliostat.ml.ensembles import load_model
 from heliostat.ml.federated import Federation
 from heliostat.serving.bodies import Bodies, problems
 from heliostat.serving.expectations import ExpectedRows
@@ -254,7 +255,7 @@ def _unservable(contract: Contract[Any, Any], model: ServedModelAddress) -> tupl
     except (PermanentError, ValueError) as error:
         return str(error), ""
     try:
-        contract.predictor.load(folder)
+        load_model(contract.predictor, folder)
     except Exception as error:
         return f"the predictor of the contract does not load it: {_why(error)}", ""
     return "", ""

@@ -8,6 +8,7 @@ from typing import Any, Final
 from heliostat.ml.places import Places
 from heliostat.ml.training import TIMES_FILE
 from heliostat.pricing.trainings import usd_an_hour
+from heliostat.spec.ensembles import Combined
 from heliostat.spec.jobs import TrainSpecification
 from heliostat.spec.training_report import Knowledge, TrainingReport, Trial, WorkerTimes, advise, lines, report_key
 from heliostat.systems.mlflow_registry import Registry
@@ -28,7 +29,7 @@ def report(specification: TrainSpecification, run_id: str, seconds: float, resul
     starts = tuple(result.get("starts") or (specification.scaling.workers,))
     workers = _workers(specification, starts[-1])
     price, where = usd_an_hour(specification.scaling, specification.group, starts[-1])
-    knowledge = result.get("knowledge")
+    knowledge, combined = result.get("knowledge"), result.get("combined")
     return TrainingReport(
         name=specification.name,
         run_id=run_id,
@@ -42,6 +43,7 @@ def report(specification: TrainSpecification, run_id: str, seconds: float, resul
         metric=specification.tuning.metric if specification.tuning is not None else "",
         trials=tuple(Trial.model_validate(each) for each in result.get("trials", ())),
         knowledge=Knowledge.model_validate(knowledge) if knowledge is not None else None,
+        combined=Combined.model_validate(combined) if combined is not None else None,
     )
 
 

@@ -130,31 +130,35 @@ def _seconds_limit(specification: TrainSpecification) -> float | None:
 
 
 def _previous_digest(specification: TrainSpecification) -> str | None:
-    """The digest of the data that the model to continue from was trained on.
+    """The digest of the data that the model to continue from, or to combine with, was trained on.
 
     Raises:
         PermanentError: the model is not there, or nobody knows its data, or they are gone.
     """
-    if specification.continue_from is None:
+    ensemble, setting = specification.ensemble, "continueFrom"
+    uri = specification.continue_from
+    if ensemble is not None:
+        uri, setting = ensemble.model, "ensemble"
+    if uri is None:
         return None
     with Registry(specification.tracking_uri) as registry:
-        version = registry.version(specification.continue_from)
+        version = registry.version(uri)
         run_ = registry.run(version.run_id) if version is not None else None
     if version is None:
-        raise PermanentError(f"there is no {specification.continue_from} to continue from: name a version that is registered")
+        raise PermanentError(f"there is no {uri} for training.{setting}: name a version that is registered")
     digest = run_.tags.get(DATASET_TAG) if run_ is not None else None
     if digest is None:
         raise PermanentError(
-            f"{specification.continue_from} was not trained by a TrainJob that is still in MLflow: what it knows cannot be "
-            "measured on its own data; leave continueFrom out"
+            f"{uri} was not trained by a TrainJob that is still in MLflow: what it knows cannot be "
+            f"measured on its own data; leave training.{setting} out"
         )
     data = Snapshot(f"datasets/{specification.name}/{digest}", specification.store)
     try:
         data.manifest()
     except ObjectMissingError:
         raise PermanentError(
-            f"the data {digest[:12]} that {specification.continue_from} was trained on are not in {specification.store.uri} "
-            "any more: leave continueFrom out"
+            f"the data {digest[:12]} that {uri} was trained on are not in {specification.store.uri} "
+            f"any more: leave training.{setting} out"
         ) from None
     return digest
 
@@ -194,6 +198,7 @@ def _trainer(specification: TrainSpecification, run_id: str) -> Trainer:
             "place": reporting.workers_place(specification),
             "seconds_limit": _seconds_limit(specification),
             "continue_from": specification.continue_from,
+            "ensemble": specification.ensemble,
             "previous_digest": _previous_digest(specification),
             "tuning": specification.tuning,
         },

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliostat.ml.contracts import Predictor, columns_of
 from heliostat.ml.datasets import Snapshot
+from heliostat.ml.ensembles import members_in
 from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_report import Knowledge
@@ -25,6 +26,19 @@ class Previous:
     dataset: Snapshot
     """What it was trained on."""
     digest: str
+
+    def require_one_model(self) -> None:
+        """See that there is one model to continue from.
+
+        Raises:
+            ValueError: it is an ensemble.
+        """
+        if members := members_in(self.folder):
+            names = ", ".join(each["model"] for each in members if each.get("model"))
+            raise ValueError(
+                f"{self.uri} is an ensemble of a model of its own and of {names}: there is no one model to continue from; "
+                f"name one of those in continueFrom, or {self.uri} in ensemble.model"
+            )
 
     def knowledge(self, model: Predictor, dataset: Snapshot, problem: Problem) -> Knowledge:
         """Measure both models on the validation splits of the old data and of the new.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.ml.contracts import Predictor, columns_of, load_entry_point
+from heliostat.ml.ensembles import load_model
 from heliostat.ml.predictions import parts_of
 
 RESULT_FILE = "result.json"
@@ -32,7 +33,7 @@ def trained_folder(model: Path) -> Path:
 def load(trained: Path) -> tuple[Predictor, Predictor | None]:
     """The model that a training handed back, and its baseline."""
     result = json.loads((trained / RESULT_FILE).read_text())
-    model: Predictor = load_entry_point(result["predictor"]).load(trained / MODEL_FOLDER)
+    model: Predictor = load_model(load_entry_point(result["predictor"]), trained / MODEL_FOLDER)
     if not result["baseline"]:
         return model, None
     return model, load_entry_point(result["baseline"]).load(trained / BASELINE_FOLDER)

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from heliostat.ml.combining import Combining
 from heliostat.ml.contracts import entry_point_of
 from heliostat.ml.datasets import Snapshot
+from heliostat.ml.ensembles import load_model
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.parameter_server import Arrays, ParameterServer, Update
 from heliostat.ml.places import Places
@@ -78,6 +80,8 @@ class Context:
     """How the workers work together, as the config declares it."""
     previous: Previous | None = None
     """The model that this training continues from; None where it begins anew."""
+    combining: Combining | None = None
+    """Models before it that answer together with the one that is trained here; the function trains as if there were none."""
     accelerators: float = 0.0
     """That this worker holds."""
     accelerator: str = ""
@@ -227,18 +231,29 @@ class Context:
         self.places.keep(self.rank, TIMES_FILE, times.model_dump_json().encode())
 
     def _save(self, trained: Trained, folder: Path, loop_seconds: float) -> None:
-        save_trained(trained, folder, loop_seconds, self.problem)
-        result = json.loads((folder / RESULT_FILE).read_text())
-        if self.previous is not None:
-            model = trained.predictor.load(folder / MODEL_FOLDER)  # type: ignore[attr-defined]  # a Predictor's
-            knowledge = self.previous.knowledge(model, self.dataset, self.problem)
-            result["knowledge"] = knowledge.model_dump(mode="json")
+        result = self._kept(trained, folder, loop_seconds)
         result["starts"] = self.starts
         result["trials"] = [trial.model_dump(mode="json") for trial in self.trials]
         result["endedByBudget"] = round(self.seconds, 3) if self._ended else None
         (folder / RESULT_FILE).write_text(json.dumps(result, indent=2))
         if self._resumable is not None:
             shutil.move(self._resumable, folder / RESUMABLE_FOLDER)
+
+    def _kept(self, trained: Trained, folder: Path, loop_seconds: float) -> dict[str, Any]:
+        """Write what the training ends with, combined with models before it where that is declared, and return its result."""
+        save_trained(trained, folder, loop_seconds, self.problem)
+        result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
+        kind: Any = trained.predictor
+        before = self.previous
+        if self.combining is not None:
+            combined, figures = self.combining.combine(kind, folder / MODEL_FOLDER, self.dataset, self.problem)
+            result |= {"combined": combined.model_dump(mode="json"), "metrics": figures}
+            before = self.combining.previous
+        if before is not None:
+            knowledge = before.knowledge(load_model(kind, folder / MODEL_FOLDER), self.dataset, self.problem)
+            result["knowledge"] = knowledge.model_dump(mode="json")
+        (folder / RESULT_FILE).write_text(json.dumps(result, indent=2))
+        return result
 
 
 def finished(folder: Path | None, limit: float | None = None) -> bool:

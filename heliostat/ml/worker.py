@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from heliostat.ml.combining import Combining
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.discretion import told_of
@@ -27,6 +28,7 @@ from heliostat.ml.stopwatch import Stopwatch
 from heliostat.ml.training import STATE_FILE, Context, finished, resumable
 from heliostat.ml.tuning import tuned
 from heliostat.spec.distribution import DataParallel
+from heliostat.spec.ensembles import Ensemble
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_report import Phase
 from heliostat.systems.mlflow_registry import Registry
@@ -71,8 +73,7 @@ def run_worker(config: dict[str, Any]) -> None:
     try:
         _tell_starts(context, state)
         with tempfile.TemporaryDirectory() as folder:
-            if (uri := config.get("continue_from")) is not None:
-                context.previous = previous(uri, config, Path(folder), context.watch)
+            _take_along(context, config, Path(folder))
             entry_point: Callable[[Context], None] = load_entry_point(config["entry_point"])
             if (tuning := config.get("tuning")) is not None:
                 tuned(context, entry_point, tuning)
@@ -125,8 +126,18 @@ def _tell_starts(context: Context, state: dict[str, Any]) -> None:
         context.mark_resumed(step, f"with {context.workers} workers where there were {before[-1]}")
 
 
+def _take_along(context: Context, config: dict[str, Any], folder: Path) -> None:
+    """Fetch the model that the training continues from, or that its own is combined with, into `folder`."""
+    ensemble: Ensemble | None = config.get("ensemble")
+    if ensemble is not None and ensemble.model is not None:
+        context.combining = Combining(ensemble, previous(ensemble.model, config, folder, context.watch))
+    elif (uri := config.get("continue_from")) is not None:
+        context.previous = previous(uri, config, folder, context.watch)
+        context.previous.require_one_model()
+
+
 def previous(uri: str, config: dict[str, Any], folder: Path, watch: Stopwatch) -> Previous:
-    """The model that a training continues from, fetched into `folder`."""
+    """The model that a training goes on from, fetched into `folder`."""
     with Registry(config["tracking_uri"]) as registry:
         registry.download(registry.location(uri), folder)
     trained = trained_folder(folder)

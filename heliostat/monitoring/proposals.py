@@ -35,6 +35,8 @@ class Proposal(Model):
     """What the data parameter is to be: a day, as ISO 8601 writes it, or a moment."""
     continues: bool = Field(default=False, exclude_if=is_empty)
     """Whether the training is to continue from what serves."""
+    ensemble: bool = Field(default=False, exclude_if=is_empty)
+    """Whether its model is to answer together with what serves."""
 
     @property
     def change(self) -> tuple[tuple[str, ...], Any] | None:
@@ -46,11 +48,15 @@ class Proposal(Model):
 
     @property
     def changes(self) -> dict[tuple[str, ...], Any]:
-        """All that changes: the data, first, and what the training continues from."""
+        """All that changes: the data, first, and what the training continues from or is combined with."""
         if self.change is None:
             return {}
-        further = {(self.application, "training", "continueFrom"): self.model_uri} if self.continues else {}
-        return dict([self.change]) | further
+        found: dict[tuple[str, ...], Any] = dict([self.change])
+        if self.continues:
+            found[self.application, "training", "continueFrom"] = self.model_uri
+        if self.ensemble:
+            found[self.application, "training", "ensemble", "model"] = self.model_uri
+        return found
 
     @property
     def text(self) -> str:
@@ -70,6 +76,8 @@ class Proposal(Model):
             found.append(f"The training is going to cost about {self.expected_cost_usd:.2f} USD by list, as the last one did")
         if self.continues:
             found.append(f"It continues from {self.model_uri}")
+        if self.ensemble:
+            found.append(f"Its model answers together with {self.model_uri}")
         return tuple(found)
 
 

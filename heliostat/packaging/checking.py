@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
+from heliostat.ml.ensembles import load_model
 from heliostat.packaging import trial
 from heliostat.packaging.contents import Contents, PackageError
 from heliostat.serving.answering import Answering
@@ -31,7 +32,7 @@ def require_same_answers(wheel: Path, contents: Contents) -> None:
     bodies = [to_json(example, by_alias=True) for example in contents.contract.examples]
     bodies += [each.body for each in contents.contract.golden]
     limit = max(1, *(body.count(b"{") for body in bodies)) if bodies else 1
-    predictor = contents.contract.predictor.load(contents.model)
+    predictor = load_model(contents.contract.predictor, contents.model)
     expected = _expected(Answering(contents.contract, predictor, limit, contents.loaded_steps), bodies)
     for body, ours, theirs in zip(bodies, expected, _asked(wheel, contents, bodies), strict=True):
         if ours != theirs:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
 from heliostat.ml.contracts import Contract
+from heliostat.ml.ensembles import load_model
 from heliostat.packaging import schemas
 from heliostat.serving.answering import Answering
 from heliostat.serving.errors import HttpError
@@ -82,7 +83,7 @@ class PackagedModel(Generic[Row, Answer]):
         self.schema = contract.row.model_json_schema(by_alias=True, mode="validation")
         self.schema_digest = schemas.digest_of(self.schema)
         self._row = contract.row
-        predictor = contract.predictor.load(directory / MODEL_FOLDER)
+        predictor = load_model(contract.predictor, directory / MODEL_FOLDER)
         self._answering = Answering(contract, predictor, sys.maxsize, self._steps(contract, directory, code))
 
     def _steps(self, contract: Contract[Row, Answer], directory: Path, code: str) -> Steps | None:

@@ -104,6 +104,7 @@ def identity_of(inputs: TrainJobInputs) -> str:
             "scaling": inputs.scaling.model_dump(mode="json"),
             **({"task": task} if task else {}),
             **({"continue_from": inputs.continue_from} if inputs.continue_from else {}),
+            **({"ensemble": inputs.ensemble.model_dump(mode="json")} if inputs.ensemble else {}),
             **({"tuning": inputs.tuning.model_dump(mode="json")} if inputs.tuning else {}),
         }
     )
@@ -198,6 +199,7 @@ def _work(inputs: TrainJobInputs) -> ray_work.Work:
             group=inputs.group,
             budget=inputs.budget,
             continue_from=inputs.continue_from,
+            ensemble=inputs.ensemble,
             tuning=inputs.tuning,
             max_failures=inputs.max_failures,
             store=inputs.store,

@@ -33,6 +33,8 @@ def why(old: TrainJobOutputs | None, new: TrainJobInputs) -> str:
         changes.append("its task changed")
     if old.continue_from != new.continue_from:
         changes.append(f"it continues from {new.continue_from or 'nothing'} (before: {old.continue_from or 'nothing'})")
+    if old.ensemble != new.ensemble:
+        changes.append(f"{_together(new)} (before: {_together(old)})")
     if old.tuning != new.tuning:
         changes.append("its tuning changed")
     return f": {', '.join(changes)}" if changes else ""
@@ -46,6 +48,14 @@ def told(progress: dict[str, Any]) -> str:
     left = progress.get("secondsLeft", 0)
     parts = [f"round {progress['step']} of {progress['steps']}", figures, f"{left:.0f} s left" if left else ""]
     return ", ".join(filter(None, parts))
+
+
+def _together(inputs: TrainJobInputs) -> str:
+    ensemble = inputs.ensemble
+    if ensemble is None:
+        return "its model answers alone"
+    share = "what does best" if ensemble.share is None else f"{ensemble.share:.0%}"
+    return f"its model answers together with {ensemble.model}, which counts for {share}, of {ensemble.most_members} at most"
 
 
 def _width(scaling: Scaling) -> str:

@@ -63,6 +63,7 @@ class TrainJob(Resource):
             timeout_seconds=training.timeout_seconds,
             budget=training.budget,
             continue_from=training.continue_from,
+            ensemble=training.combined_with,
             tuning=training.tuning,
             store=platform.store,
             ray=platform.ray,

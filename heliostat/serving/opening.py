@@ -7,6 +7,7 @@ from typing import Any
 
 import heliostat
 from heliostat.ml.contracts import Contract, Predictor, load_entry_point, reads_whole
+from heliostat.ml.ensembles import load_model
 from heliostat.serving import model_cache
 from heliostat.serving.dataplane import DataPlane
 from heliostat.serving.hiding import Hiding
@@ -44,7 +45,7 @@ def loaded(version: Version) -> tuple[Contract[Any, Any], Predictor]:
         found = type(contract).__name__
         raise PermanentError(f"{version.contract} is a {found}: it must be a heliostat.ml.contracts.Contract")
     folder = model_cache.fetch(version.model_uri, version.tracking_uri, whole=reads_whole(contract.predictor))
-    return contract, contract.predictor.load(folder)
+    return contract, load_model(contract.predictor, folder)
 
 
 def plane_of(arguments: ServingArguments, contract: Contract[Any, Any], predictor: Predictor) -> DataPlane:

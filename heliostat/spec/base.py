@@ -67,6 +67,9 @@ Serve's routes, HAProxy's backends and Kubernetes' labels (KubeRay allows 47 cha
 EntryPoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """`package.module:attribute`, as in Python packaging."""
 
+RegisteredModel = Annotated[str, StringConstraints(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")]
+"""A version of a registered model."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 in hexadecimal."""
 

@@ -10,6 +10,7 @@ from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_empty, is_none
 from heliostat.spec.batch import BatchRun, Column, Sink, Source
 from heliostat.spec.budget import TrainingBudget
+from heliostat.spec.ensembles import Ensemble
 from heliostat.spec.federated import CoordinatorListener, DeliveredPackage, FederatedRules, Site
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.packages import DistributionName
@@ -77,6 +78,7 @@ class TrainSpecification(Model):
     budget: TrainingBudget | None = None
     continue_from: str | None = None
     """`models:/<name>/<version>`"""
+    ensemble: Ensemble | None = Field(default=None, exclude_if=is_none)
     tuning: Tuning | None = None
     store: StoreAddress
     tracking_uri: str

@@ -101,12 +101,20 @@ class RetrainingPolicy(Model):
     continues: bool = Field(default=False, exclude_if=is_empty)
     """Whether the training that is proposed continues from the version that serves (`training.continueFrom`); by default the
     config says it."""
+    ensemble: bool = Field(default=False, exclude_if=is_empty)
+    """Whether the model that is proposed answers together with the version that serves (`training.ensemble.model`); by default
+    the config says it."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.continues and self.data_parameter is None:
+        asked = [name for name in ("continues", "ensemble") if getattr(self, name)]
+        if len(asked) > 1:
             raise ValueError(
-                "`continues` changes the config, and so it takes a `dataParameter`: what else the commit would change"
+                "`continues` and `ensemble` exclude each other: a model goes on from the old one or answers beside it"
+            )
+        if asked and self.data_parameter is None:
+            raise ValueError(
+                f"`{asked[0]}` changes the config, and so it takes a `dataParameter`: what else the commit would change"
             )
         if self.cooldown_seconds * (self.most_in_period - 1) > self.period_seconds:
             raise ValueError(

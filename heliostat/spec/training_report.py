@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AllowInfNan, Field
 
 from heliostat.spec.base import Model
+from heliostat.spec.ensembles import Combined
 from heliostat.spec.formatting import counted
 
 Figure = Annotated[float, AllowInfNan()]
@@ -130,6 +131,7 @@ class TrainingReport(Model):
     """Of the trials."""
     trials: tuple[Trial, ...] = ()
     knowledge: Knowledge | None = None
+    combined: Combined | None = None
 
 
 def advise(workers: Sequence[WorkerTimes]) -> tuple[Advice, ...]:
@@ -216,6 +218,8 @@ def lines(report: TrainingReport) -> Iterator[str]:
     if report.ended_by_budget is not None:
         yield f"its budget of {report.ended_by_budget:g} s ended it"
     yield from _trials(report)
+    if (made := report.combined) is not None:
+        yield made.text
     if (kept := report.knowledge) is not None:
         yield (
             f"{kept.metric} on the data of {kept.before}: {kept.before_on_old:.4f} before, {kept.after_on_old:.4f} now; "

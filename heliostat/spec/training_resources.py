@@ -7,8 +7,9 @@ from typing import Annotated, Any, Self
 from pydantic import AllowInfNan, Field, model_validator
 
 from heliostat.spec.addresses import Access, RayAddress, StoreAddress
-from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, is_none
+from heliostat.spec.base import Digest, EntryPoint, Model, Name, Parameters, RegisteredModel, is_none
 from heliostat.spec.budget import TrainingBudget
+from heliostat.spec.ensembles import Ensemble, no_mean_of
 from heliostat.spec.federated import CoordinatorListener, FederatedRules, Site, impossible
 from heliostat.spec.groups import ChosenGroup
 from heliostat.spec.own_cluster import OwnCluster, groupless
@@ -16,7 +17,7 @@ from heliostat.spec.problem import Problem
 from heliostat.spec.scaling import misfit
 from heliostat.spec.snapshot_settings import SampleShare
 from heliostat.spec.tuning import Tuning
-from heliostat.spec.workload import Gate, RegisteredModel, Scaling
+from heliostat.spec.workload import Gate, Scaling
 
 
 class Code(Model):
@@ -108,6 +109,8 @@ class TrainJobInputs(Model):
     """What it may take before it ends in order."""
     continue_from: RegisteredModel | None = None
     """The registered version that it continues from."""
+    ensemble: Ensemble | None = Field(default=None, exclude_if=is_none)
+    """A model before it that answers together with its own."""
     tuning: Tuning | None = None
     """A search for better parameters, before it."""
     store: StoreAddress
@@ -124,6 +127,8 @@ class TrainJobInputs(Model):
             raise ValueError(problem)
         if self.own_cluster is not None and self.group is None:
             raise ValueError(groupless(()))
+        if self.ensemble is not None and (problem := no_mean_of(self.problem)):
+            raise ValueError(problem)
         return self
 
 

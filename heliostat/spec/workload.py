@@ -10,10 +10,11 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from heliostat.spec.base import Model, Name, Parameters, is_empty, is_none
+from heliostat.spec.base import Model, Name, Parameters, RegisteredModel, is_empty, is_none
 from heliostat.spec.batch import Batch, Lookup, SnapshotSource, SqliteSink
 from heliostat.spec.budget import TrainingBudget
 from heliostat.spec.distribution import DataParallel, Distribution, Elastic, is_usual, misfitting
+from heliostat.spec.ensembles import Ensemble
 from heliostat.spec.expectations import Expectations
 from heliostat.spec.fairness import Fairness
 from heliostat.spec.federated import Federation
@@ -32,9 +33,6 @@ from heliostat.spec.tuning import Tuning
 
 _ROUNDING = 1e-9
 
-
-RegisteredModel = Annotated[str, Field(pattern=r"^models:/[a-z0-9-]+/[1-9][0-9]*$")]
-"""A version of a registered model."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -111,8 +109,24 @@ class Training(Model):
     """What it may take before it ends in order, and what follows then; by default it ends by itself."""
     continue_from: RegisteredModel | None = Field(default=None, exclude_if=is_none)
     """The registered version that it continues from, as `models:/<name>/<version>`; by default it begins anew."""
+    ensemble: Ensemble | None = Field(default=None, exclude_if=is_none)
+    """A model before it that answers together with the one that is trained; by default that one answers alone."""
     tuning: Tuning | None = Field(default=None, exclude_if=is_none)
     """A small search for better parameters, before the training; by default none."""
+
+    @property
+    def combined_with(self) -> Ensemble | None:
+        """The ensemble that its model becomes a part of; None where it answers alone."""
+        return self.ensemble if self.ensemble is not None and self.ensemble.model is not None else None
+
+    @model_validator(mode="after")
+    def _keeps_what_was_known_one_way(self) -> Self:
+        if self.continue_from is not None and self.ensemble is not None and self.ensemble.model is not None:
+            raise ValueError(
+                f"continueFrom is {self.continue_from} and ensemble.model is {self.ensemble.model}: the new model either goes "
+                "on from an older one or answers together with it; leave one of them out"
+            )
+        return self
 
 
 class OnRefusal(StrEnum):

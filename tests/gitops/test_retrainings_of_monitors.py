@@ -307,6 +307,20 @@ def test_where_rows_are_ingested_until_when_and_what_to_continue_from_are_one_pu
     assert world.standings(gone) == []
 
 
+def test_an_ensemble_is_declared_and_taken_back_and_what_else_is_said_of_it_stays(world: World):
+    together = UNTIL.model_copy(update={"continues": False, "ensemble": True})
+    assert world.standings(Watched("staging", "bees", together)) == [Standing.PROPOSED]
+    added = " ".join(line.removeprefix("+").strip() for line in world.changed() if line.startswith("+"))
+    assert "ensemble:" in added and "model: models:/bees/2" in added
+    world.merge()
+    assert world.standings(Watched("staging", "bees", together)) == [Standing.DECLARED]
+    gone = Watched("staging", "bees", None, together, ("auc is 0.02 worse",))
+    assert world.standings(gone) == [Standing.TAKEN_BACK]
+    assert "`training.ensemble.model`: what it is by default" in world.pulls[-1]["text"]
+    world.merge()
+    assert world.standings(gone) == []
+
+
 @pytest.mark.parametrize(
     ("said", "standing"),
     [

@@ -158,6 +158,25 @@ def test_no_row_is_proposed_that_is_still_to_come(newest: dt.datetime | None, un
     assert until_of(newest, dt.datetime(2026, 3, 4, 5, 0, tzinfo=dt.UTC)) == until
 
 
-def test_to_continue_takes_a_change_of_the_config() -> None:
-    with pytest.raises(ValidationError, match="takes a `dataParameter`"):
-        RetrainingPolicy.model_validate({"triggers": [{"kind": "new-data", "rows": 9}], "continues": True})
+def test_an_ensemble_with_what_serves_is_proposed_where_the_policy_says_so(world: Watched) -> None:
+    heavier(world, 2)
+    for key in [*world.store.list("monitors/birds/state/")]:
+        world.store.delete(key.key)
+    proposal = world.look(NEXT + DAY, **asked_with(dataParameter="data.until", ensemble=True)).proposal
+    assert proposal is not None and proposal.changes == {
+        ("birds", "data", "until"): "2026-03-04T00:00:00Z",
+        ("birds", "training", "ensemble", "model"): "models:/birds/3",
+    }
+    assert "Its model answers together with models:/birds/3" in proposal.facts
+
+
+@pytest.mark.parametrize("how", ["continues", "ensemble"])
+def test_to_keep_what_was_known_takes_a_change_of_the_config(how: str) -> None:
+    with pytest.raises(ValidationError, match=f"`{how}` changes the config, and so it takes a `dataParameter`"):
+        RetrainingPolicy.model_validate({"triggers": [{"kind": "new-data", "rows": 9}], how: True})
+
+
+def test_a_model_goes_on_from_the_old_one_or_answers_beside_it() -> None:
+    both = {"triggers": [{"kind": "new-data", "rows": 9}], "dataParameter": "day", "continues": True, "ensemble": True}
+    with pytest.raises(ValidationError, match="`continues` and `ensemble` exclude each other"):
+        RetrainingPolicy.model_validate(both)

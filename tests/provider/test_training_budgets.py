@@ -11,6 +11,7 @@ from heliostat.jobs.reporting import keep
 from heliostat.provider.train_job import TrainJobHandler, identity_of, why
 from heliostat.spec.budget import AfterBudget, TrainingBudget
 from heliostat.spec.distribution import Elastic
+from heliostat.spec.ensembles import Ensemble
 from heliostat.spec.training_report import TrainingReport, report_key
 from heliostat.spec.training_resources import TrainJobInputs
 from heliostat.spec.tuning import Tuning, Uniform
@@ -66,10 +67,12 @@ def test_what_is_not_declared_leaves_the_identity_as_it_was(world):
     )
     others = [
         inputs(world, continue_from="models:/flights/1"),
+        inputs(world, ensemble=Ensemble(model="models:/flights/1")),
+        inputs(world, ensemble=Ensemble(model="models:/flights/1", share=0.5)),
         inputs(world, tuning=TUNING),
         inputs(world, scaling=Scaling(distribution=Elastic(max_workers=2))),
     ]
-    assert len({identity_of(each) for each in (plain, *others)}) == 4
+    assert len({identity_of(each) for each in (plain, *others)}) == 6
 
 
 async def test_the_report_of_a_training_is_told_and_found_again(world):

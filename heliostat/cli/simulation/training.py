@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from heliostat.ml.combining import Combining
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.metric_logger import MetricLogger
-from heliostat.ml.training import Context, Trained, save_trained
+from heliostat.ml.previous import Previous
+from heliostat.ml.training import Context, Trained
 from heliostat.spec.base import EntryPoint, Parameters
 from heliostat.spec.problem import Problem
 
@@ -36,12 +38,27 @@ class LocalContext(Context):
         """Keep the model."""
         if trained is not None:
             self.folder.mkdir(parents=True)
-            save_trained(trained, self.folder, time.monotonic() - self._began, self.problem)
+            self._kept(trained, self.folder, time.monotonic() - self._began)
 
 
-def train(entry_point: EntryPoint, parameters: Parameters, snapshot: Snapshot, problem: Problem, folder: Path) -> None:
-    """Train on a snapshot into `folder`, which is not there yet, as `heliostat.ml.pyfunc.load` reads it."""
+def train(
+    entry_point: EntryPoint,
+    parameters: Parameters,
+    snapshot: Snapshot,
+    problem: Problem,
+    folder: Path,
+    before: Previous | Combining | None = None,
+) -> None:
+    """Train on a snapshot into `folder`, which is not there yet, as `heliostat.ml.pyfunc.load` reads it.
+
+    `before` is what the training goes on from, or what its model is combined with.
+    """
     threads = os.cpu_count() or 1
     context = LocalContext(parameters, snapshot, 0, 1, threads, (), MetricLogger("", ""), problem)
     context.folder = folder
+    if isinstance(before, Previous):
+        before.require_one_model()
+        context.previous = before
+    else:
+        context.combining = before
     load_entry_point(entry_point)(context)

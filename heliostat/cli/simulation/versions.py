@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +16,18 @@ from pydantic_core import to_json
 from heliostat.cli.simulation.declared import Declared
 from heliostat.jobs.evaluate import measured
 from heliostat.ml import datasets, pyfunc
+from heliostat.ml.combining import Combining
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point
+from heliostat.ml.ensembles import load_model
 from heliostat.ml.predictions import parts_of
+from heliostat.ml.previous import Previous
 from heliostat.ml.tasks import fairness
 from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.provider.gate import Measurements, Verdict, judge, with_fairness
 from heliostat.serving.answering import Answering
 from heliostat.serving.golden import GoldenFailures, passed
 from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.ensembles import Combined, Ensemble
 from heliostat.spec.judging import resolved_gate
 from heliostat.spec.rollouts import Desired
 from heliostat.spec.rollouts import Version as Declaration
@@ -53,7 +58,7 @@ class Model:
 
     @cached_property
     def _predictor(self) -> Any:
-        return self._contract.predictor.load(self._version.folder / pyfunc.MODEL_FOLDER)
+        return load_model(self._contract.predictor, self._version.folder / pyfunc.MODEL_FOLDER)
 
     def answers(self, rows: pa.Table) -> Sequence[bytes]:
         """What it answers to rows as a training has them, as JSON, one a row."""
@@ -95,6 +100,26 @@ def desired(asked: Declared, version: Version, store: StoreAddress) -> Desired:
         startup_timeout_seconds=serving.startup_timeout_seconds,
         strategy=asked.strategy,
     )
+
+
+def before(asked: Declared, serving: Version, store: StoreAddress) -> Previous | Combining | None:
+    """What a retraining keeps of the version that serves, as the monitor's policy has it; None where it begins anew."""
+    policy = asked.monitor.retraining
+    if policy is None or not (policy.continues or policy.ensemble):
+        return None
+    uri, data = f"models:/{asked.name}/{serving.number}", datasets.Snapshot(serving.dataset_key, store)
+    model = serving.folder / pyfunc.MODEL_FOLDER
+    found = Previous(uri, model, pyfunc.load(serving.folder)[0], data, serving.dataset_digest)
+    if policy.continues:
+        return found
+    declared = asked.spec.training.ensemble or Ensemble()
+    return Combining(declared.model_copy(update={"model": uri}), found)
+
+
+def together(version: Version) -> str:
+    """What a version answers with beside its own model, as the beginning of a clause; empty where it was to answer alone."""
+    told = json.loads((version.folder / pyfunc.RESULT_FILE).read_text()).get("combined")
+    return f"{Combined.model_validate(told).text}; " if told is not None else ""
 
 
 def verdict(asked: Declared, candidate: Version, serving: Version, store: StoreAddress, label: str) -> Verdict:

@@ -24,7 +24,9 @@ from heliostat.cli.simulation.versions import Model, Version
 from heliostat.jobs import monitor
 from heliostat.jobs.monitoring.model import Answering
 from heliostat.ml import datasets, pyfunc
+from heliostat.ml.combining import Combining
 from heliostat.ml.ground_truth import prefix
+from heliostat.ml.previous import Previous
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.state import MonitorState, state_of
 from heliostat.spec.addresses import StoreAddress
@@ -155,15 +157,15 @@ class Simulation:
     def _serving(self) -> Version:
         return self._versions[self._rollouts.serving]
 
-    def _trained(self, month: int, now: datetime) -> Version:
-        """A version of what happened before a month begins, as far as it is known now."""
+    def _trained(self, month: int, now: datetime, before: Previous | Combining | None = None) -> Version:
+        """A version of what happened before a month begins, as far as it is known now, and of the version `before`."""
         self._trained_before += 1
         asked, number = self._asked, self._trained_before
         tables = self._history.known(now, self._since, cut.start_of(month))
         manifest = datasets.save(tables, asked.name, self._store, task=asked.problem.task)
         key = f"datasets/{asked.name}/{manifest['digest']}"
         folder = self._store.root / "versions" / str(number)
-        training.train(asked.train, asked.parameters, datasets.Snapshot(key, self.address), asked.problem, folder)
+        training.train(asked.train, asked.parameters, datasets.Snapshot(key, self.address), asked.problem, folder, before)
         return Version(number, folder, key, manifest["digest"])
 
     def _roll_out(self, version: Version) -> None:
@@ -231,7 +233,8 @@ class Simulation:
         """Train on all that is known, have the gate judge it, and begin to roll out what it accepts."""
         assert state.proposal is not None  # noqa: S101 - whoever calls has looked
         self._tell(f"training version {self._trained_before + 1} on what is known by {cut.name_of(month)}")
-        candidate = self._trained(month, cut.start_of(month) + _LOOKED_AFTER)
+        before = versions.before(self._asked, self._serving, self.address)
+        candidate = self._trained(month, cut.start_of(month) + _LOOKED_AFTER, before)
         verdict = versions.verdict(self._asked, candidate, self._serving, self.address, self._label)
         reasons = "; ".join(state.proposal.reasons)
         judged = cut.start_of(month) + _LOOKED_AFTER + _JUDGED_AFTER
@@ -242,10 +245,11 @@ class Simulation:
             told = Acceptance(at=at, version=version, summary=verdict.summary, by_group=verdict.by_group)
             gate_notes.note(self._store, self._asked.name, cut.name_of(month), told)
             self._roll_out(candidate)
-            return f"proposed: {reasons}; accepted as version {candidate.number}: {verdict.summary}"
+            together = versions.together(candidate)
+            return f"proposed: {reasons}; {together}accepted as version {candidate.number}: {verdict.summary}"
         refusal = Refusal(at=at, candidate=f"version {candidate.number}", reasons=verdict.reasons, by_group=verdict.by_group)
         gate_notes.note(self._store, self._asked.name, cut.name_of(month), refusal)
-        return f"proposed: {reasons}; refused: {'; '.join(verdict.reasons)}"
+        return f"proposed: {reasons}; {versions.together(candidate)}refused: {'; '.join(verdict.reasons)}"
 
 
 def _open(state: MonitorState) -> set[str]:

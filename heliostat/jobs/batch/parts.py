@@ -18,6 +18,7 @@ from heliostat.jobs.batch.personal import PersonalColumns
 from heliostat.jobs.batch.rows import Part, local
 from heliostat.jobs.personal_texts import quoting_none
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
+from heliostat.ml.ensembles import load_model
 from heliostat.ml.predictions import Predictions, parts_of, rows_of
 from heliostat.ml.priority import lower_priority
 from heliostat.serving import model_cache
@@ -68,7 +69,7 @@ class Predicting:
         self._contract = contract_of(self._specification)
         whole = reads_whole(self._contract.predictor)
         folder = model_cache.fetch(self._specification.model_uri, self._specification.tracking_uri, whole=whole)
-        self._predictor = self._contract.predictor.load(folder)
+        self._predictor = load_model(self._contract.predictor, folder)
         self._fields = fields_of(self._contract)
         self._bodies = Bodies(self._contract.row, _CHECKED_AT_ONCE)
         # A step is asked with the rows of a batch, as it is with those of a request.

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from heliostat.jobs.personal_texts import quoting_none
 from heliostat.ml.contracts import Contract, columns_of, fields_of, load_entry_point, reads_whole
+from heliostat.ml.ensembles import load_model
 from heliostat.ml.predictions import parts_of
 from heliostat.serving import model_cache
 from heliostat.serving.prediction_log.columns import personal_names
@@ -73,7 +74,7 @@ class Answering:
             folder = self._folder
             if folder is None:
                 folder = model_cache.fetch(asked.model_uri, asked.tracking_uri, whole=reads_whole(kind))
-            self._predictor = kind.load(folder)
+            self._predictor = load_model(kind, folder)
         try:
             return self._predictor.predict(columns)
         except KeyError as error:

@@ -104,6 +104,7 @@ def considered(
         data_parameter=policy.data_parameter if value is not None else None,
         value=value,
         continues=policy.continues and value is not None,
+        ensemble=policy.ensemble and value is not None,
     )
     told = {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems), "source": source}
     return told, findings

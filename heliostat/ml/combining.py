@@ -1,0 +1,116 @@
+"""Combines the model that a training ends with and those before it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heliostat.ml.contracts import Predictor, columns_of
+from heliostat.ml.datasets import Snapshot
+from heliostat.ml.ensembles import ENSEMBLE_FILE, EnsemblePredictor, members_in
+from heliostat.ml.previous import Previous
+from heliostat.ml.tasks.evaluation import Evaluation
+from heliostat.spec.ensembles import Combined, Ensemble, Member
+from heliostat.spec.problem import Problem
+
+_SHARES: Final = np.linspace(0.0, 0.95, 20)
+"""That are tried for the older answers. Never all: an ensemble without the new model would be the old one once more."""
+_MEMBERS: Final = "members"
+
+
+@dataclass(frozen=True)
+class Combining:
+    """What the model of a training is combined with."""
+
+    ensemble: Ensemble
+    previous: Previous
+    """The version that the ensemble names."""
+
+    def combine(
+        self, kind: type[Predictor], folder: Path, dataset: Snapshot, problem: Problem
+    ) -> tuple[Combined, dict[str, float]]:
+        """Make an ensemble of the model in `folder`, in its place.
+
+        Returns:
+            What came of it, and every metric of it on the validation split.
+
+        Raises:
+            ValueError: the models answer in different shapes, or no metric is defined.
+        """
+        older = _older(self.previous, self.ensemble.most_members - 1)
+        predictors = [kind.load(path) for path, _ in older]
+        measures = _Validation(dataset, problem)
+        mine = measures.answers(kind.load(folder))
+        theirs = measures.answers(
+            EnsemblePredictor([(each.share, one) for (_, each), one in zip(older, predictors, strict=True)])
+        )
+        declared = self.ensemble.share
+        share = measures.best_share(mine, theirs) if declared is None else declared
+        together = measures.figures((1 - share) * mine + share * theirs)
+        members = [Member(share=1 - share)]
+        if share:
+            members += [each.model_copy(update={"share": share * each.share}) for _, each in older]
+            _gather(folder, [path for path, _ in older], members)
+        alone = measures.figures(mine)
+        name = measures.metric
+        return Combined(members=tuple(members), metric=name, alone=alone[name], together=together[name]), together
+
+
+class _Validation:
+    """What answers reach on the validation split."""
+
+    def __init__(self, dataset: Snapshot, problem: Problem) -> None:
+        table, label = dataset.table("validation"), dataset.manifest()["label"]
+        self._evaluation, self._columns = Evaluation(problem, table, label), columns_of(table.drop_columns([label]))
+        self._problem = problem
+        self.metric = problem.default_metric or ""
+
+    def answers(self, model: Any) -> NDArray[np.float64]:
+        return np.asarray(model.predict(self._columns), dtype=np.float64)
+
+    def figures(self, answers: NDArray[np.float64]) -> dict[str, float]:
+        found = self._evaluation.overall(answers)
+        if self.metric not in found:
+            # Without a task the labels decide what is measured.
+            self.metric = next((name for name in found if name in self._problem.names), "")
+        if not self.metric:
+            raise ValueError("no metric is defined on the validation split: nothing says what the models are worth together")
+        return found
+
+    def best_share(self, mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+        """The share of the older answers that does best; of equal ones the least."""
+        values = [self.figures((1 - share) * mine + share * theirs)[self.metric] for share in _SHARES]
+        better = np.asarray(values) if self._problem.higher_is_better(self.metric) else -np.asarray(values)
+        return float(_SHARES[int(np.argmax(better))])
+
+
+def _older(previous: Previous, most: int) -> list[tuple[Path, Member]]:
+    """The older models' folders, and how much each counts among them: those that count most."""
+    known = members_in(previous.folder)
+    if not known:
+        return [(previous.folder, Member(model=previous.uri, share=1.0))]
+    # What was trained for the version itself is called as the version is.
+    found = [(previous.folder / each["folder"], each.get("model") or previous.uri, each["share"]) for each in known]
+    kept = sorted(found, key=lambda each: each[2], reverse=True)[:most]
+    whole = sum(share for _, _, share in kept)
+    return [(path, Member(model=name, share=share / whole)) for path, name, share in kept]
+
+
+def _gather(folder: Path, older: Sequence[Path], members: Sequence[Member]) -> None:
+    """Put the models' folders into the place of the first, beside each other: what was in `folder` before the older ones."""
+    places = [f"{_MEMBERS}/{number}" for number in range(len(members))]
+    own = folder.with_name(f"{folder.name}-{_MEMBERS}")
+    folder.rename(own)
+    (folder / _MEMBERS).mkdir(parents=True)
+    own.rename(folder / places[0])
+    for source, place in zip(older, places[1:], strict=True):
+        shutil.copytree(source, folder / place)
+    told = [{**each.model_dump(mode="json"), "folder": place} for each, place in zip(members, places, strict=True)]
+    (folder / ENSEMBLE_FILE).write_text(json.dumps({"members": told}, indent=2))
