@@ -116,6 +116,8 @@ def _made(facts: ModelFacts) -> list[tuple[str, str]]:
         found.append(("training", f"{training.seconds:.0f} s on {len(training.workers)} workers"))
         if training.usd is not None:
             found.append(("cost", f"{training.usd:.2f} USD"))
+        if training.combined is not None:
+            found.append(("ensemble", training.combined.text))
     found += [(f"parameter {name}", str(value)) for name, value in sorted(facts.parameters.items())]
     return [(label, value) for label, value in found if value]
 

@@ -14,6 +14,8 @@ from heliostat.cli.commands import card as command
 from heliostat.cli.commands import heliostat
 from heliostat.governance.cards import DataFacts, ModelFacts, data_card, model_card
 from heliostat.spec.card import CardReview
+from heliostat.spec.ensembles import Combined, Member
+from heliostat.spec.training_report import TrainingReport
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 from workloads.flights.contract import CONTRACT as FLIGHTS
@@ -51,6 +53,18 @@ def test_a_model_card_has_figures_slices_groups_and_what_people_wrote():
     assert "| parameter depth | 3 |" in text
     assert "\n\n\n" not in text and "> **" not in text
     assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "binary"
+
+
+def test_the_card_of_a_model_that_answers_together_with_others_names_them():
+    members = (Member(share=0.65), Member(model="models:/loans/3", share=0.35))
+    report = TrainingReport(
+        name="loans", run_id="r", seconds=9.0, workers=(),
+        combined=Combined(members=members, metric="roc_auc", alone=0.70, together=0.72),
+    )  # fmt: skip
+    told = "it answers as 65% its own model and 35% models:/loans/3: roc_auc 0.7200 on the validation split, alone 0.7000"
+    assert f"| ensemble | {told} |" in model_card(ModelFacts("loans", 4, training=report), CardReview())
+    alone = report.model_copy(update={"combined": None})
+    assert "| ensemble |" not in model_card(ModelFacts("loans", 4, training=alone), CardReview())
 
 
 def test_others_words_in_a_card_are_no_markup():

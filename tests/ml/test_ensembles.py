@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+import heliostat
 from heliostat.cli.simulation.training import train
 from heliostat.ml import pyfunc
 from heliostat.ml.arrays import ArrayModel
@@ -165,3 +166,9 @@ def test_a_training_goes_on_from_an_older_model_or_answers_together_with_it() ->
         Training.model_validate({"continueFrom": "models:/a/1", "ensemble": {"model": "models:/a/1"}})
     declared = Training.model_validate({"continueFrom": "models:/a/1", "ensemble": {"share": 0.3}})
     assert declared.combined_with is None, "no model is named yet"
+
+
+def test_whatever_loads_a_model_by_its_contract_takes_an_ensemble_as_well() -> None:
+    library = Path(heliostat.__file__).parent
+    loads = [path.relative_to(library).as_posix() for path in library.rglob("*.py") if "predictor.load(" in path.read_text()]
+    assert not loads, "these would find the files of one model where there are several: `load_model` knows both"

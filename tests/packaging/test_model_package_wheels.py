@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from serving_fakes import Log, version
 
 from heliostat.jobs import package
+from heliostat.ml.ensembles import ENSEMBLE_FILE
 from heliostat.packaging import checking, sources, wheel
 from heliostat.packaging.contents import Contents, PackageError
 from heliostat.serving.dataplane import Call, DataPlane
@@ -259,3 +260,20 @@ def test_a_package_answers_behind_the_steps_with_the_lists_it_was_made_with(tmp_
     assert module.predict(ROW).kilometres == 0.25
     assert module.predict({**ROW, "kind": "duck"}).kilometres != 0.25
     assert f"Its answers pass through ground {step.version}" in (module.__doc__ or "")
+
+
+def test_a_package_of_an_ensemble_has_all_of_its_models(tmp_path: Path) -> None:
+    contents = workload(tmp_path / "workload", "cranes")
+    members = [{"share": 0.75, "folder": "members/0"}, {"share": 0.25, "folder": "members/1", "model": "models:/birds/2"}]
+    (contents.model / "members").mkdir()
+    for member, factor in zip(members, (2.3, 4.3), strict=True):
+        folder = contents.model / str(member["folder"])
+        folder.mkdir()
+        np.savez(folder / "arrays.npz", **{"array.factors": np.array([1.1, factor])})
+    (contents.model / "arrays.npz").unlink()
+    (contents.model / ENSEMBLE_FILE).write_text(json.dumps({"members": members}))
+    (tmp_path / "built").mkdir()
+    made = build(contents, tmp_path / "built")
+    checking.require_same_answers(made, contents)
+    answer = installed(made, tmp_path / "installed").predict(ROW).kilometres
+    assert answer == pytest.approx(np.exp(3.1 / 3) * (0.75 * 2.3 + 0.25 * 4.3) / 7)
