@@ -78,14 +78,6 @@ def overall(by_period: Mapping[str, Importance]) -> Importance:
     return Importance(found[0].columns, float(np.mean([each.mean for each in found])), error)
 
 
-def over_time(
-    predict: Predict, score: Score, periods: Mapping[str, pa.Table], label: str, groups: Mapping[str, Sequence[str]]
-) -> dict[str, dict[str, Importance]]:
-    """The same for each period: by group, and in it by period."""
-    found = {period: permutation_importance(predict, score, table, label, groups) for period, table in periods.items()}
-    return {name: {period: importances[name] for period, importances in found.items()} for name in groups}
-
-
 def legacy(history: Mapping[str, Mapping[str, Importance]], periods: int = 3, least: float = 0.0) -> tuple[str, ...]:
     """The groups that helped once and, in each of the last periods, no longer do: their importance is at most `least`."""
     found = []

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from heliostat.data.codes import Coded, coded, coded_texts
 from heliostat.data.columns import is_text
 from heliostat.data.splits import GroupSplit, LatestSplit, Split, SplitTables, TimeSplit, in_utc
 from heliostat.spec.base import EntryPoint, Model, is_empty, is_none
@@ -202,9 +203,9 @@ def with_times(rows: pa.Table, name: str) -> pa.Table:
     kind = rows[name].type
     if not pa.types.is_null(kind) and (pa.types.is_boolean(kind) or not is_text(kind)):
         return rows
-    encoded = _encoded(rows[name].cast(pa.string()))
+    texts = coded_texts(rows[name])
     times, wrong = [], []
-    for text in encoded.dictionary.to_pylist():
+    for text in texts.values.to_pylist():
         try:
             times.append(in_utc(datetime.fromisoformat(text)))
         except ValueError:
@@ -215,7 +216,8 @@ def with_times(rows: pa.Table, name: str) -> pa.Table:
             f"the column {name!r} holds texts that are no times: {', '.join(map(repr, wrong[:_NAMED]))}{rest}; give ISO 8601, "
             "as 2026-03-01T12:00:00Z, or cast it to a timestamp in the source"
         )
-    found = pa.array(times, pa.timestamp("us", "UTC")).take(encoded.indices)
+    places = pa.array(texts.codes, mask=texts.codes < 0)
+    found = pa.array(times, pa.timestamp("us", "UTC")).take(places)
     return rows.set_column(rows.column_names.index(name), name, found)
 
 
@@ -297,10 +299,9 @@ def codes_of(rows: pa.Table, columns: tuple[str, ...]) -> tuple[NDArray[np.int64
     codes = np.zeros(rows.num_rows, np.int64)
     missing = np.zeros(rows.num_rows, np.bool_)
     for name in columns:
-        encoded = _encoded(rows[name])
-        places = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
-        missing |= places < 0
-        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + places + 1, return_inverse=True)
+        of_column = _coded(rows[name])
+        missing |= of_column.codes < 0
+        _, codes = np.unique(codes * (len(of_column.values) + 1) + of_column.codes + 1, return_inverse=True)
     return codes, missing
 
 
@@ -310,10 +311,9 @@ def _require(table: pa.Table, names: list[str], what: str) -> None:
         raise ValueError(f"{what} have no column {', '.join(map(repr, lacking))}; they have {there}")
 
 
-def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def _coded(column: pa.ChunkedArray) -> Coded:
     if pa.types.is_nested(column.type):  # Arrow tells no lists apart
         column = pa.chunked_array(
             [pa.array([None if each is None else repr(each) for each in column.to_pylist()], pa.string())]
         )
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    return coded(column)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from heliostat.data.codes import coded_texts
 from heliostat.data.columns import as_numbers, is_number, is_text
 from heliostat.data.schema import Schema
 
@@ -192,7 +193,7 @@ def _truth(label: pa.ChunkedArray, name: str) -> tuple[NDArray[Any], bool]:
         raise ValueError(f"the label {name!r} has {distinct} values in {len(values):,} rows: two are needed")
     if is_number(label.type) and distinct > 20:
         return np.asarray(as_numbers(label).to_numpy(), np.float64), False
-    return _indices(label), True
+    return coded_texts(label).codes, True
 
 
 def _feature(column: pa.ChunkedArray) -> Numbers | None:
@@ -202,16 +203,9 @@ def _feature(column: pa.ChunkedArray) -> Numbers | None:
     if is_number(kind):
         return np.asarray(as_numbers(column).fill_null(np.nan).to_numpy(), np.float64)
     if is_text(kind):
-        indices = _indices(column)
-        return np.where(indices < 0, np.nan, indices)
+        codes = coded_texts(column).codes
+        return np.where(codes < 0, np.nan, codes)
     return None
-
-
-def _indices(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    indices: NDArray[np.int64] = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-    return indices
 
 
 def _score(feature: Numbers, truth: NDArray[Any], is_class: bool) -> float:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from heliostat.data.codes import coded_texts
 from heliostat.data.columns import Mask, mask
 from heliostat.data.distinct import hashed_texts
 from heliostat.spec.base import Model, is_none
@@ -80,7 +81,7 @@ class TimeSplit(Model):
         }
         notes = _left_out(table, masks, f"have no time in {self.column!r}, or lie in a gap of {self.gap}")
         if self.group is not None:
-            notes += _apart(masks, _codes(table[self.group]), self.group)
+            notes += _apart(masks, coded_texts(table[self.group]).codes, self.group)
         return _tables(table, masks, notes)
 
 
@@ -141,13 +142,10 @@ class GroupSplit(Model):
             ValueError: the column is not there.
         """
         _require(table, self.column)
-        groups = table[self.column].cast(pa.string())
-        encoded = groups.combine_chunks().dictionary_encode()
-        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-        salted = pc.binary_join_element_wise(encoded.dictionary, str(self.seed), "\x00")
+        groups = coded_texts(table[self.column])
+        salted = pc.binary_join_element_wise(groups.values, str(self.seed), "\x00")
         shares = hashed_texts(salted) / 2.0**64
-        places = encoded.indices.fill_null(-1).to_numpy()
-        share = np.where(places >= 0, shares[places] if len(shares) else np.nan, np.nan)
+        share = np.where(groups.codes >= 0, shares[groups.codes] if len(shares) else np.nan, np.nan)
         masks = {
             "train": share >= self.validation + self.test,
             "validation": (share >= self.test) & (share < self.validation + self.test),
@@ -176,14 +174,6 @@ def _moment(moment: datetime, kind: pa.DataType) -> Any:
     if pa.types.is_date(kind):
         return pa.scalar(moment.date(), kind)
     return pa.scalar(moment if kind.tz is not None else moment.replace(tzinfo=None), kind)
-
-
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number for each group; a row without one is a group by itself, below nothing."""
-    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    found: NDArray[np.int64] = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
-    return found
 
 
 def _apart(masks: dict[str, Mask], groups: NDArray[np.int64], column: str) -> tuple[str, ...]:

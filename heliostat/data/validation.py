@@ -53,11 +53,6 @@ class Validation:
         """Whether every expectation does."""
         return not self.findings
 
-    def stops(self, needed: Iterable[str]) -> tuple[Finding, ...]:
-        """The findings that stop what needs these columns; others stop nothing of it."""
-        columns = set(needed)
-        return tuple(finding for finding in self.findings if finding.column in columns)
-
     def __str__(self) -> str:
         if self.holds:
             return f"{self.rows:,} rows are as the schema expects"

@@ -91,7 +91,7 @@ def by_slice(table: pa.Table, labels: Labels, scores: Scores, metric: str, slice
     for item in slices:
         values: dict[str, dict[str, float]] = {}
         for value, rows in rows_by_value(table, item.column):
-            if rows.sum() >= item.min_rows and not (measure.needs_unlike and len(np.unique(labels[rows])) < 2):
-                values[value] = {"rows": int(rows.sum()), "value": measure.compute(labels[rows], found[rows])}
+            if len(rows) >= item.min_rows and not (measure.needs_unlike and len(np.unique(labels[rows])) < 2):
+                values[value] = {"rows": len(rows), "value": measure.compute(labels[rows], found[rows])}
         result[item.column] = dict(sorted(values.items()))
     return result

@@ -128,10 +128,10 @@ def _unpacked(found: Any, name: str) -> Any:
     return [data[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)] if len(ends) else []
 
 
-def chosen(predictions: Any, rows: NDArray[np.bool_]) -> Any:
-    """The predictions of some of the rows."""
+def chosen(predictions: Any, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Any:
+    """The predictions of some of the rows, by a mask or by their numbers."""
     if isinstance(predictions, Mapping):
         return {name: chosen(part, rows) for name, part in predictions.items()}
     if isinstance(predictions, np.ndarray):
         return predictions[rows]
-    return [predictions[row] for row in np.flatnonzero(rows)]
+    return [predictions[row] for row in (np.flatnonzero(rows) if rows.dtype == bool else rows)]

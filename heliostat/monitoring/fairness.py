@@ -8,14 +8,15 @@ both made of Wilson's intervals of the two rates. The farthest apart by these is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pydantic import Field
 
+from heliostat.data.codes import coded_texts
 from heliostat.monitoring.group_rates import (
     FALSE_POSITIVE,
     SELECTED,
@@ -119,29 +120,31 @@ def subject_of(metric: FairnessMetric, column: str) -> str:
     return f"{metric.value} by {column}"
 
 
-def fairness(labelled: Labelled, watch: FairnessWatch, reference: Labelled | None = None) -> GroupFairness:
-    """The watched figure of a window's rows, labelled or not; where it cannot be told the reason stands in its place."""
+def fairness(labelled: Labelled, watch: FairnessWatch, known: Mapping[str, int] | None = None) -> GroupFairness:
+    """The watched figure of a window's rows, labelled or not; where it cannot be told the reason stands in its place.
+
+    `known`: the `large_groups` of what the window is held against.
+    """
     about = {"column": watch.column, "metric": watch.metric, "threshold": watch.threshold}
     needs_labels = bool(watch.metric.labels_needed)
     if reason := _why_not(labelled, watch, needs_labels):
         return GroupFairness(**about, reason=reason)
-    names, codes, missing = _groups(labelled.columns[watch.column])
-    has_label = np.isfinite(labelled.labels)
-    counted = (codes >= 0) & has_label if needs_labels else codes >= 0
-    rows = np.bincount(codes[counted], minlength=len(names)) if len(names) else np.zeros(0, dtype=np.int64)
+    groups = coded_texts(labelled.columns[watch.column])
+    names: list[str] = groups.values.to_pylist()
+    rows = groups.counts(np.isfinite(labelled.labels) if needs_labels else None)
     order = np.argsort(-rows, kind="stable")
     enough = order[rows[order] >= watch.min_rows]
     few = [group for group in order[::-1] if rows[group] < watch.min_rows]
     chosen = enough[:_MOST_COMPARED]
-    known = {
-        **about, "missing": missing, "left": len(enough) - len(chosen), "small_groups": len(few),
+    counted = {
+        **about, "missing": groups.missing, "left": len(enough) - len(chosen), "small_groups": len(few),
         "small": {names[group]: int(rows[group]) for group in few[::-1][:_MOST_NAMED]},
-        "gone": _gone({*names}, watch, reference),
+        "gone": _gone({*names}, known or {}),
         "weighed": needs_labels and labelled.weighed > 0,
     }  # fmt: skip
     place = np.full(len(names) + 1, -1)
     place[chosen] = np.arange(len(chosen))
-    return _compared(labelled, watch, place[codes], [names[group] for group in chosen], known)
+    return _compared(labelled, watch, place[groups.codes], [names[group] for group in chosen], counted)
 
 
 def _compared(labelled: Labelled, watch: FairnessWatch, codes: Any, names: list[str], known: dict[str, Any]) -> GroupFairness:
@@ -189,22 +192,21 @@ def _why_not(labelled: Labelled, watch: FairnessWatch, needs_labels: bool) -> st
     return f"no row of the log has a value of {watch.column!r}" if column.null_count == len(column) else ""
 
 
-def _groups(column: pa.Array) -> tuple[list[str], NDArray[np.int64], int]:
-    """The names of the groups, and the number of each row's; -1 where it is of none, and how many these are."""
-    encoded = pc.cast(column, pa.string()).dictionary_encode()
-    codes = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
-    return [str(name) for name in encoded.dictionary.to_pylist()], codes, int((codes < 0).sum())
-
-
-def _gone(names: set[str], watch: FairnessWatch, reference: Labelled | None) -> dict[str, int]:
-    """The groups that were large enough in the reference, and have no row now."""
-    column = reference.columns.get(watch.column) if reference is not None else None
-    if column is None or pa.types.is_nested(column.type) or column.null_count == len(column):
+def large_groups(reference: Labelled, watch: FairnessWatch) -> dict[str, int]:
+    """The groups with enough rows to be compared, with their rows, the largest first."""
+    column = reference.columns.get(watch.column)
+    if column is None or pa.types.is_nested(column.type):
         return {}
-    known, codes, _ = _groups(column)
-    rows = np.bincount(codes[codes >= 0], minlength=len(known))
-    lost = [place for place in np.argsort(-rows, kind="stable") if rows[place] >= watch.min_rows and known[place] not in names]
-    return {known[place]: int(rows[place]) for place in lost[:_MOST_NAMED]}
+    groups = coded_texts(column)
+    rows = groups.counts()
+    order = np.argsort(-rows, kind="stable")
+    large = order[rows[order] >= watch.min_rows]
+    return dict(zip(groups.values.take(pa.array(large)).to_pylist(), rows[large].tolist(), strict=True))
+
+
+def _gone(names: set[str], known: Mapping[str, int]) -> dict[str, int]:
+    """Those of them that have no row now."""
+    return dict(islice(((name, rows) for name, rows in known.items() if name not in names), _MOST_NAMED))
 
 
 def _shown(rates: dict[str, Rate], codes: Any, names: list[str], confidence: float, places: Any) -> dict[str, GroupRates]:

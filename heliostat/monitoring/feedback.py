@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from heliostat.data.codes import coded
 from heliostat.monitoring.windows import micros
 from heliostat.spec.base import Model, is_empty, is_none
 
@@ -96,7 +97,7 @@ def trend(strengths: Sequence[float]) -> float | None:
 
 def _pairs(table: pa.Table, key: str, answered: NDArray[np.bool_]) -> tuple[Any, Any]:
     """Rows and the ones that follow them, of the same key and at a later moment."""
-    codes = _codes(table[key])
+    codes = coded(table[key]).codes
     times, there = micros(table["time"])
     usable = np.flatnonzero((codes >= 0) & there & answered)
     order = usable[np.lexsort((times[usable], codes[usable]))]
@@ -156,7 +157,7 @@ def _corrected(ties: dict[str, Tie]) -> dict[str, Tie]:
 
 def _exploration(key: pa.ChunkedArray, prediction: Numbers) -> float | None:
     """Of decisions from .5 on, where predictions are probabilities and keys come more than once."""
-    codes = _codes(key)
+    codes = coded(key).codes
     told = np.isfinite(prediction) & (codes >= 0)
     codes, prediction = codes[told], prediction[told]
     if not len(prediction) or prediction.min() < 0 or prediction.max() > 1:
@@ -164,12 +165,6 @@ def _exploration(key: pa.ChunkedArray, prediction: Numbers) -> float | None:
     ones, rows = np.bincount(codes, prediction >= 0.5), np.bincount(codes)
     again = rows > 1
     return float(np.minimum(ones, rows - ones)[again].sum() / rows[again].sum()) if again.any() else None
-
-
-def _codes(key: pa.ChunkedArray) -> NDArray[np.int64]:
-    """A number for each key, -1 of rows without one."""
-    indices = key.combine_chunks().dictionary_encode().indices
-    return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:

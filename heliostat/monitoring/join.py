@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from heliostat.data.codes import coded
 from heliostat.monitoring.hashing import partitions_of
 from heliostat.monitoring.labels import LABELS
 from heliostat.monitoring.logged import COMMON
@@ -243,9 +244,8 @@ class _Partitions:
 def _keys(predictions: pa.Table, labels: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A number for each request id and row of both tables, the same for the same."""
     ids = pa.chunked_array([*predictions["request_id"].chunks, *labels["request_id"].chunks], pa.string())
-    codes = ids.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     rows = [np.asarray(table["row"].to_numpy(), dtype=np.int64) for table in (predictions, labels)]
-    keys = (codes << _ROW_BITS) + np.concatenate(rows)
+    keys = (coded(ids).codes << _ROW_BITS) + np.concatenate(rows)
     return keys[: predictions.num_rows], keys[predictions.num_rows :]
 
 

@@ -23,7 +23,7 @@ from heliostat.monitoring.concept_drift import concept_drift
 from heliostat.monitoring.dle import Dle
 from heliostat.monitoring.drifting import Drift
 from heliostat.monitoring.estimates import Estimate
-from heliostat.monitoring.fairness import GroupFairness, fairness
+from heliostat.monitoring.fairness import GroupFairness, fairness, large_groups
 from heliostat.monitoring.feedback import Feedback
 from heliostat.monitoring.fragility import Fragility
 from heliostat.monitoring.judging import Judge
@@ -33,6 +33,7 @@ from heliostat.monitoring.skew import Skew
 from heliostat.monitoring.weighing import thinned
 from heliostat.monitoring.windows import Looked, Micros, Window, by_window, micros
 from heliostat.spec.base import Model, Name, is_empty, is_none
+from heliostat.spec.fairness_watches import FairnessWatch
 from heliostat.spec.findings import Aspect, Finding
 from heliostat.spec.monitors import Monitor, metric_of
 from heliostat.spec.problem import Problem
@@ -137,7 +138,7 @@ class Look:
             found = bias(self.problem.task, labelled, watch.confidence)
             findings += judge.bias(found, watch)
             report = report.model_copy(update={"bias": found, "residuals": residuals(labelled)})
-        by_group = tuple(fairness(rows, each, self.reference) for each in self.monitor.fairness)
+        by_group = tuple(fairness(rows, each, self._large_groups(each)) for each in self.monitor.fairness)
         findings += [judge.fairness(each, watch) for each, watch in zip(by_group, self.monitor.fairness, strict=True)]
         estimates: list[Estimate] = []
         for estimated in self.monitor.estimate:
@@ -216,6 +217,12 @@ class Look:
         order = np.argsort(rows.times, kind="stable")
         here, known = (errors(each) if watch.of == "error" else _first(each.predictions) for each in (rows, there))
         return judge.concept_drift(concept_drift(watch.detector, here[order], known), watch, left_out)
+
+    def _large_groups(self, watch: FairnessWatch) -> dict[str, int]:
+        found: dict[str, int] = self._once(
+            f"groups {watch.column} {watch.min_rows}", lambda: large_groups(self.reference, watch)
+        )
+        return found
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._known:

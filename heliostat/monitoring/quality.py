@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
+from heliostat.data.codes import coded, coded_texts
 from heliostat.ml.tasks.base import Kind, Truth
 from heliostat.ml.tasks.evaluation import computed, has_two_classes, kind_of
 from heliostat.monitoring.intervals import Interval, Rows, bootstrap, normal, units
@@ -78,8 +77,7 @@ class Measure:
     def _groups(self) -> NDArray[np.int64] | None:
         if not isinstance(self.kind.task, Ranking) or self.kind.task.group not in self.labelled.columns:
             return None
-        encoded = self.labelled.columns[self.kind.task.group].dictionary_encode()
-        return np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+        return coded(self.labelled.columns[self.kind.task.group]).codes
 
     def _truth(self, rows: Rows | None) -> Truth:
         """What is true of some rows."""
@@ -178,16 +176,12 @@ def _parts(labelled: Labelled, column: str) -> Iterator[tuple[str, Rows]]:
     """The rows of each value of a column, the value with the most rows first."""
     if column not in labelled.columns or not len(labelled):
         return
-    values: Mapping[str, Any] = labelled.columns
-    encoded = pc.cast(values[column], pa.string()).dictionary_encode()
-    codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-    names = [*encoded.dictionary.to_pylist(), "(missing)"]
-    order = np.argsort(codes, kind="stable")
-    counts = np.bincount(codes, minlength=len(names))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    for place in np.argsort(-counts, kind="stable"):
-        if counts[place]:
-            yield str(names[place]), order[starts[place] : starts[place + 1]]
+    by_value = coded_texts(labelled.columns[column])
+    parts = [
+        *zip(by_value.values.to_pylist(), by_value.rows(), strict=True),
+        ("(missing)", np.flatnonzero(by_value.codes < 0)),
+    ]
+    yield from ((name, rows) for name, rows in sorted(parts, key=lambda part: -len(part[1])) if len(rows))
 
 
 def _own(metric: CustomMetric, truth: Truth, found: Any) -> float:

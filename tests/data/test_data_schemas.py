@@ -131,13 +131,11 @@ def test_as_many_as_the_limit_are_not_more(missing):
     assert not validate(expected, pa.table({"x": [None] * (missing + 1) + [1.0] * (99 - missing)})).holds
 
 
-def test_all_findings_come_at_once_and_stop_only_what_needs_them():
+def test_all_findings_come_at_once():
     rows = changed("hour", [99] * 1_000).drop_columns(["carrier"])
     found = validate(schema(), rows)
 
     assert [finding.column for finding in found.findings] == ["hour", "carrier"]
-    assert [finding.column for finding in found.stops(["distance", "carrier"])] == ["carrier"]
-    assert found.stops(["distance", "weather"]) == ()
     assert "the column 'carrier' is not there: the schema expects it as string in 'training'" in str(found)
 
 

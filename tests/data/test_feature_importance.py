@@ -5,7 +5,7 @@ from sklearn.inspection import permutation_importance as sklearn_importance
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from heliostat.data.importance import bundled, correlated_groups, legacy, over_time, permutation_importance
+from heliostat.data.importance import bundled, correlated_groups, legacy, permutation_importance
 from heliostat.data.profiling import Measures, profile
 
 NAMES = ("useful", "twin", "noise", "once")
@@ -49,7 +49,12 @@ def test_importance_of_single_columns_is_scikit_learn_s():
 
 def test_a_feature_that_no_longer_helps_is_legacy():
     periods = {f"2013-{month:02}": rows(1 if month < 4 else 0, seed=month) for month in range(1, 7)}
-    history = over_time(predict, negative_square_error, periods, "label", {name: [name] for name in NAMES})
+    groups = {name: [name] for name in NAMES}
+    found = {
+        month: permutation_importance(predict, negative_square_error, table, "label", groups)
+        for month, table in periods.items()
+    }
+    history = {name: {month: each[name] for month, each in found.items()} for name in NAMES}
 
     assert legacy(history, periods=3, least=0.01) == ("once",)
     assert legacy(history, periods=4, least=0.01) == (), "it helped in one of the last four"

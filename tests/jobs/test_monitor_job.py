@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,25 @@ def test_a_damaged_file_and_one_of_another_contract_cost_themselves_alone(world:
     assert "cut.parquet is left out" in state.findings["birds/log/files"].text
     assert "no column weight that can be read" in state.findings["birds/log/files"].text
     assert world.report("2026-03-02").rows == 430, "what the others hold stands"
+
+
+def test_columns_that_no_file_has_are_looked_for_in_some_files_of_a_day_and_one_that_an_older_file_has_is_told(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_in, read_schema = list[Path](), pq.read_schema
+    monkeypatch.setattr(pq, "read_schema", lambda path: looked_in.append(path) or read_schema(path))
+    for number in range(30):
+        name = f"{number:02}"
+        world.log(MONDAY, birds(20, 2), name=name)
+        path = world.store.root / f"predictions/birds/date=2026-03-02/{name}.parquet"
+        lacking = ["input_kind", "input_weight"] if number else ["input_kind"]
+        pq.write_table(pq.read_table(path).drop_columns(lacking), path)
+        os.utime(path, (NEXT.timestamp() + number,) * 2)
+    state = world.look(NEXT, drift={})
+    assert [path.stem for path in looked_in] == [f"{number:02}" for number in range(29, 19, -1)]
+    assert breached(state) == {"drift/kind", "drift/weight", "log/files"}
+    assert "30 files have no column" in state.findings["birds/log/files"].text
+    assert world.report("2026-03-02").rows == 600
 
 
 def test_what_is_watched_no_more_is_neither_wrong_nor_told(world: Watched, receiver: Any) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from heliostat.monitoring.fairness import GroupFairness, fairness
+from heliostat.monitoring.fairness import GroupFairness, fairness, large_groups
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.looking import Look
 from heliostat.monitoring.other_versions import judged_by_labels
@@ -203,13 +203,13 @@ def test_labels_that_are_no_classes_do_not_keep_selection_from_being_told():
 
 
 def test_a_group_that_vanished_is_named_and_those_that_are_left_are_compared():
-    there, now = people(), people(groups=("f", "m"))
+    there, now = large_groups(people(), watch(PARITY)), people(groups=("f", "m"))
     found = fairness(now, watch(PARITY), there)
     assert list(found.gone) == ["x"] and found.compared == 2
     assert "gone: x (" in JUDGE.fairness(found, watch(PARITY)).text
     alone = JUDGE.fairness(fairness(people(groups=("f",)), watch(PARITY), there), watch(PARITY))
     assert alone.state is State.UNKNOWN and "there is 1; gone: " in alone.text
-    assert fairness(now, watch(PARITY), now).gone == {}
+    assert fairness(now, watch(PARITY), large_groups(now, watch(PARITY))).gone == {}
 
 
 def test_ten_thousand_groups_are_counted_and_cost_no_more_than_those_that_are_compared():

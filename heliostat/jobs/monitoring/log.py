@@ -33,6 +33,8 @@ _TAKEN: Final = (*COMMON.names, PREDICTION, MODEL_PREDICTION, "label", "known", 
 _ROW_BYTES: Final = 20
 """What a row of the log or of labels takes at least, to reckon how many there are."""
 _MOST_SHOWN: Final = 5
+_TYPED_A_DAY: Final = 10
+"""Files of a day that are looked in for the type of a column."""
 
 
 @dataclass(frozen=True)
@@ -219,11 +221,17 @@ def files(store: ObjectStore, infos: Sequence[ObjectInfo], folder: Path) -> Iter
 
 
 def types_of(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tuple[str, str]]) -> dict[str, pa.DataType]:
-    """The type of each column: that of the newest file which has it, as the contract is now."""
+    """The type of each column: that of the newest file which has it, as the contract is now.
+
+    A column that may be nowhere is looked for in the newest files of each day. Where others are left, its type is null, so
+    that parts have one schema though one of those has it.
+    """
     found: dict[str, pa.DataType] = {}
     wanted = dict(named)
+    needed = {*wanted.values()} - {MODEL_PREDICTION}  # mostly there is none
+    looked_in = _newest_of_each_day(infos)
     with tempfile.TemporaryDirectory() as own:
-        for info in sorted(infos, key=lambda each: each.modified, reverse=True):
+        for info in looked_in:
             for _, path in files(store, [info], Path(own)):
                 try:
                     schema = pq.read_schema(path)
@@ -233,9 +241,21 @@ def types_of(store: ObjectStore, infos: Sequence[ObjectInfo], named: Sequence[tu
                     place = schema.get_field_index(column)  # -1 where there is none, or more than one
                     if place >= 0 and not pa.types.is_null(schema.field(place).type):
                         found.setdefault(name, schema.field(place).type)
-            if len(found) >= len(wanted) - 1:
-                break
-    return found
+            if needed <= {*found}:
+                return found
+    return found if len(looked_in) == len(infos) else dict.fromkeys(needed, pa.null()) | found
+
+
+def _newest_of_each_day(infos: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+    """The newest first."""
+    days = Counter[str]()
+    chosen = []
+    for info in sorted(infos, key=lambda each: each.modified, reverse=True):
+        day = day_of(info.key)
+        days[day] += 1
+        if days[day] <= _TYPED_A_DAY:
+            chosen.append(info)
+    return chosen
 
 
 def typed(table: pa.Table, types: dict[str, pa.DataType], reading: Reading) -> pa.Table:

@@ -30,8 +30,8 @@ class Truth:
     groups: NDArray[np.int64] | None = None
     """The number of each row's group, of a ranking."""
 
-    def rows(self, chosen: NDArray[np.bool_]) -> Truth:
-        """The same of some of the rows."""
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Truth:
+        """The same of some of the rows, by a mask or by their numbers."""
         return Truth(self.labels[chosen], self.groups[chosen] if self.groups is not None else None)
 
 

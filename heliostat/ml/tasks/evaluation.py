@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from heliostat.data.codes import coded_texts
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.predictions import chosen
 from heliostat.ml.tasks.base import Kind, Truth, needed, one_a_row
@@ -111,12 +112,12 @@ class Evaluation:
         for item in slices:
             values: dict[str, dict[str, float]] = {}
             for value, rows in rows_by_value(self._table, item.column):
-                if rows.sum() >= item.min_rows and (figure := self._figure(metric, found, rows)) is not None:
-                    values[value] = {"rows": int(rows.sum()), "value": figure}
+                if len(rows) >= item.min_rows and (figure := self._figure(metric, found, rows)) is not None:
+                    values[value] = {"rows": len(rows), "value": figure}
             result[item.column] = dict(sorted(values.items()))
         return result
 
-    def _figure(self, metric: str, predictions: Any, rows: NDArray[np.bool_]) -> float | None:
+    def _figure(self, metric: str, predictions: Any, rows: NDArray[np.int64]) -> float | None:
         truth, part = self.truth.rows(rows), chosen(predictions, rows)
         own = self._problem.custom(metric)
         if own is not None:
@@ -138,17 +139,15 @@ def require_column(table: pa.Table, column: str) -> None:
         raise PermanentError(f"the gate names the column {column!r}; the data has {', '.join(table.column_names)}")
 
 
-def rows_by_value(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Each value of a column as text, and which rows have it.
+def rows_by_value(table: pa.Table, column: str) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Each value of a column as text, and the numbers of its rows.
 
     Raises:
         PermanentError: the table has no such column.
     """
     require_column(table, column)
-    encoded = table[column].cast(pa.string()).combine_chunks().dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    for code, value in enumerate(encoded.dictionary.to_pylist()):
-        yield str(value), codes == code
+    by_value = coded_texts(table[column])
+    yield from zip(by_value.values.to_pylist(), by_value.rows(), strict=True)
 
 
 def computed(metric: CustomMetric, labels: Any, predictions: Any) -> float:

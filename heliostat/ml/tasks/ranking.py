@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from heliostat.data.codes import coded
 from heliostat.ml.tasks.base import Array, Compute, Kind, Truth, one_a_row
 from heliostat.spec.metrics import Needs
 from heliostat.spec.tasks import Ranking
@@ -32,9 +33,7 @@ class RankingKind(Kind[Ranking]):
                 yield f"of the {split} split {text}: name the column by which rows are ranked against each other in `group`"
 
     def truth(self, table: pa.Table, label: str) -> Truth:  # noqa: D102
-        encoded = table[self.task.group].combine_chunks().dictionary_encode()
-        groups = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-        return Truth(self.labels(table[label]), np.asarray(groups, dtype=np.int64))
+        return Truth(self.labels(table[label]), coded(table[self.task.group]).codes)
 
     def unmet(self, truth: Truth) -> dict[Needs, str]:  # noqa: D102
         groups = _groups(truth)

@@ -1,0 +1,57 @@
+"""Codes for the values of a column, by which rows are counted and taken in one pass, however many values there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column by its values."""
+
+    values: pa.Array
+    """Each once, as they came."""
+    codes: NDArray[np.int64]
+    """Of each row the place of its value; -1 of one without."""
+
+    @property
+    def missing(self) -> int:
+        """How many rows have no value."""
+        return int((self.codes < 0).sum())
+
+    def counts(self, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """How many rows each value has, among some."""
+        counted = self.codes >= 0 if among is None else (self.codes >= 0) & among
+        return np.bincount(self.codes[counted], minlength=len(self.values))
+
+    def rows(self) -> Iterator[NDArray[np.int64]]:
+        """The numbers of each value's rows, in their order."""
+        order = np.argsort(self.codes, kind="stable")
+        starts = np.searchsorted(self.codes[order], np.arange(len(self.values) + 1))
+        for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+            yield order[start:end]
+
+
+def coded(column: pa.Array | pa.ChunkedArray) -> Coded:
+    """A column of plain values by these.
+
+    Raises:
+        pa.ArrowNotImplementedError: Arrow does not tell values of this type apart: lists, say.
+    """
+    if pa.types.is_dictionary(column.type):  # whoever wrote it may have a value twice
+        column = column.cast(column.type.value_type)
+    encoded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):  # of texts beyond 2 GiB
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return Coded(encoded.dictionary, codes)
+
+
+def coded_texts(column: pa.Array | pa.ChunkedArray) -> Coded:
+    """The same by the texts of values: 1 and "1" are one."""
+    return coded(column.cast(pa.string()))
