@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from heliostat.data.augmentation import augmented
 from heliostat.data.codes import Coded, coded, coded_texts
 from heliostat.data.columns import is_text
 from heliostat.data.splits import GroupSplit, LatestSplit, Split, SplitTables, TimeSplit, in_utc
@@ -270,28 +271,19 @@ def split(
     """
     found = ingestion.boundaries.apply(rows)
     counted.notes += found.notes
-    return augmented(ingestion, found, augment, counted)
+    return found if augment is None else augmented(found, augment, ingestion.augment, counted.notes)
 
 
-def augmented(
-    ingestion: Ingestion, found: SplitTables, augment: Callable[[pa.Table], pa.Table] | None, counted: Counted
-) -> SplitTables:
-    """The splits, the train split with the further rows that `augment` makes of it.
+def require_rows(found: SplitTables, counted: Counted) -> None:
+    """See that each split has rows.
 
     Raises:
-        ValueError: these have other columns.
+        ValueError: one has none; with what became of the rows.
     """
-    if augment is None:
-        return found
-    more = augment(found.train)
-    if not isinstance(more, pa.Table):
-        raise ValueError(f"{ingestion.augment} returned {type(more).__name__}: it must return a pyarrow.Table of further rows")
-    lacking = sorted({*found.train.column_names} ^ {*more.column_names})
-    if lacking:
-        raise ValueError(f"the rows of {ingestion.augment} have other columns than the train split: {', '.join(lacking)}")
-    counted.notes.append(f"{more.num_rows:,} rows of the train split are made by {ingestion.augment}")
-    train = pa.concat_tables([found.train, more.select(found.train.column_names).cast(found.train.schema)])
-    return SplitTables(train, found.validation, found.test, found.notes)
+    if empty := [name for name, table in found if not table.num_rows]:
+        notes = "".join(f"; {note}" for note in counted.notes)
+        rest = sum(table.num_rows for _, table in found)
+        raise ValueError(f"no row is in the {', the '.join(empty)} split, {rest:,} are in others{notes}")
 
 
 def codes_of(rows: pa.Table, columns: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from heliostat.data.ingestion import Counted, Ingestion, newest, prepared, split
+from heliostat.data.ingestion import Counted, Ingestion, newest, prepared, require_rows, split
 from heliostat.data.late_rows import late
 from heliostat.jobs.ingested_rows import Ingested, labels_of
 from heliostat.ml.contracts import load_entry_point
@@ -96,6 +96,7 @@ def _settled(
     """What the function made of the rows, in splits, with where it is from."""
     if isinstance(made, pa.Table):
         splits = split(ingestion, made, _augmentation(ingestion, specification), counted)
+        require_rows(splits, counted)
         made = Tables(splits.train, splits.validation, splits.test, ingestion.label)
     elif ingestion.augment is not None:
         raise PermanentError(f"{specification.entry_point} splits by itself, and so has to augment by itself: drop `augment`")

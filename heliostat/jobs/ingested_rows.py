@@ -21,12 +21,13 @@ from heliostat.jobs import cursors
 from heliostat.jobs.batch.rows import table_of
 from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
-from heliostat.jobs.row_errors import of_file
+from heliostat.jobs.rarely_told import RarelyTold
+from heliostat.jobs.row_tables import require_typed, table_of_file, together
 from heliostat.spec import ingested
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Parent
 from heliostat.spec.ingested import Part, SourceState
-from heliostat.spec.ingestion import DataSetSource, FilesSource, IncrementalQuery, PredictionsSource
+from heliostat.spec.ingestion import DataSetSource, FilesSource, IncrementalQuery, PredictionsSource, RowSource
 from heliostat.spec.readings import Reading
 from heliostat.systems import databases
 from heliostat.systems.erasures import erased_parts
@@ -84,8 +85,11 @@ class Ingested:
         self._store.put(self._state_key, state.model_dump_json(indent=2).encode())
         self._state = state
         if not any(part.rows for part in state.parts):
-            raise PermanentError(f"the source has no rows: {source.model_dump_json(exclude={'database'})}")
-        return _together(self._kept(part) for part in state.parts)
+            raise PermanentError(_nothing_in(source, self._address))
+        table = together(((part.uri, self._kept(part)) for part in state.parts), types=_has_types(source))
+        if isinstance(source, FilesSource):
+            require_typed(source, table)
+        return table
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -186,17 +190,18 @@ class Ingested:
         parts, went = list[Part](), list[str]()
         store = open_store(store_address(source, self._address))
         files = listed(source, store)
-        for info in files:
+        told = RarelyTold(self._tell)
+        for number, info in enumerate(files):
             uri, tag = store.uri(info.key), tag_of(info)
             part = known.get((uri, tag))
             if part is None:
-                self._tell(f"reading {uri}")
+                told(f"reading {uri} ({number + 1:,} of {len(files):,} files)")
                 try:
                     content = store.get(info.key)
                 except ObjectMissingError:
                     went.append(uri)
                     continue
-                part = self._keep(uri, tag, _table(source, uri, content))
+                part = self._keep(uri, tag, table_of_file(source, uri, content))
             parts.append(part)
         if went:
             self.notes.append(f"{len(went)} files went while others were read, as {min(went)}")
@@ -218,7 +223,7 @@ class Ingested:
                     f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"
                 )
             for tables in _in_parts(table_of(rows.names, batch, {}, schema) for batch in rows.batches):
-                table = _together(iter(tables))
+                table = together(("the query", each) for each in tables)
                 schema = table.schema
                 last = cursors.greatest(source.cursor, table[source.cursor])
                 newest = cursors.later(newest, last)
@@ -247,48 +252,28 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
     contents = [(store.uri(info.key), store.get(info.key)) for info in files]
     if not contents:
         raise PermanentError(f"there are no labels at {source.uri}: no file ends with .{source.format}")
-    tables = [_table(source, uri, content) for uri, content in contents]
+    tables = [table_of_file(source, uri, content) for uri, content in contents]
     told = [
         DataSource(uri=uri, digest=hashlib.sha256(content).hexdigest(), rows=table.num_rows, note="labels")
         for (uri, content), table in zip(contents, tables, strict=True)
     ]
     rows, size = sum(table.num_rows for table in tables), sum(info.size for info in files)
     reading = Reading(source=ingested.digest_of_source(source), rows=rows, size=size)
-    return _together(iter(tables)), tuple(told), reading
+    found = together(zip([uri for uri, _ in contents], tables, strict=True), types=_has_types(source))
+    require_typed(source, found)
+    return found, tuple(told), reading
 
 
-def _table(source: FilesSource, uri: str, content: bytes) -> pa.Table:
-    try:
-        return _parsed(source.format, content)
-    except (pa.ArrowException, OSError) as error:
-        why = of_file(error, is_text=source.format != "parquet")
-        raise PermanentError(f"{uri} is no whole {source.format} file: {why}") from None
+def _nothing_in(source: FilesSource | IncrementalQuery, own: StoreAddress) -> str:
+    if isinstance(source, IncrementalQuery):
+        return f"the source has no rows: the query answered none: {source.query}"
+    others = [info.key for info in open_store(store_address(source, own)).list() if not info.key.endswith(f".{source.format}")]
+    beside = f"; there is {min(others)}: is it of another `format`, or compressed?" if others else ""
+    return f"the source has no rows: no file below {source.uri} ends with .{source.format} and has some{beside}"
 
 
-def _parsed(format_: str, content: bytes) -> pa.Table:
-    match format_:
-        case "parquet":
-            return pq.read_table(pa.BufferReader(content))
-        case "csv":
-            from pyarrow import csv
-
-            try:
-                return csv.read_csv(io.BytesIO(content))
-            except pa.ArrowInvalid:
-                # One thread alone counts the rows, and says which one it is.
-                return csv.read_csv(io.BytesIO(content), read_options=csv.ReadOptions(use_threads=False))
-        case _:
-            from pyarrow import json as lines
-
-            return lines.read_json(io.BytesIO(content))
-
-
-def _together(tables: Iterator[pa.Table]) -> pa.Table:
-    found = [table for table in tables if table.num_columns]
-    try:
-        return pa.concat_tables(found, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise PermanentError(f"the rows do not fit together: {error}; give a column the same type in all of them") from None
+def _has_types(source: RowSource) -> bool:
+    return isinstance(source, FilesSource) and source.format != "parquet"
 
 
 def _in_parts(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from heliostat.spec.base import Model, Name, is_none
+from heliostat.spec.base import Model, Name, is_empty, is_none
 from heliostat.spec.batch import Column, Database, PostgresDatabase
 
 Format = Literal["parquet", "csv", "jsonl"]
+ColumnType = Literal["string", "int64", "double", "bool", "date32[day]", "timestamp[us]", "timestamp[us, tz=UTC]"]
+"""Arrow's names, as in a schema.yaml."""
+
+
+def _is_comma(separator: str) -> bool:
+    return separator == ","
+
+
+def _is_utf_8(encoding: str) -> bool:
+    return encoding == "utf-8"
 
 
 class FilesSource(Model):
@@ -21,10 +33,35 @@ class FilesSource(Model):
     """`file:///absolute/path`, which each node of the cluster has, `s3://bucket/prefix` or `gs://bucket/prefix`."""
     format: Format = "parquet"
     """Files with another ending (`.parquet`, `.csv`, `.jsonl`) are left aside."""
+    types: Mapping[str, ColumnType] = Field(default={}, exclude_if=is_empty)
+    """Of columns of CSV and JSON whose type the values of each file should not tell: `string` keeps the zeros of `00501`."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = Field(default=",", exclude_if=_is_comma)
+    """Between the cells of CSV."""
+    encoding: str = Field(default="utf-8", exclude_if=_is_utf_8)
+    """Of CSV, by Python's names."""
     endpoint: str | None = Field(default=None, exclude_if=is_none)
     """URL of the bucket's server, where that is neither the cloud's nor that of the platform's own bucket."""
     region: str | None = Field(default=None, exclude_if=is_none)
     """Of the bucket, as its server names it."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no encoding that Python knows, as utf-8 or latin-1") from None
+
+    @model_validator(mode="after")
+    def _fits_format(self) -> Self:
+        wrong = []
+        if self.types and self.format == "parquet":
+            wrong.append("Parquet files say the types of their columns: leave `types` out")
+        if self.format != "csv" and (self.separator != "," or self.encoding != "utf-8"):
+            wrong.append(f"`separator` and `encoding` are of CSV, and the format is {self.format}: leave them out")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
 
 
 class IncrementalQuery(Model):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from heliostat.data.ingestion import Counted, Ingestion, labelled, newest, prepared, split
+from heliostat.data.ingestion import Counted, Ingestion, labelled, newest, prepared, require_rows, split
 from heliostat.data.late_rows import late
 from heliostat.spec.ingestion import DataSettings
 
@@ -109,6 +109,25 @@ def test_further_rows_are_made_of_the_train_split_and_reach_no_other():
     assert counted.notes[-1] == f"{plain.train.num_rows} rows of the train split are made by w.a:twice"
     with pytest.raises(ValueError, match="other columns than the train split: more"):
         split(ingestion(augment="w.a:twice"), table, lambda train: train.append_column("more", train["id"]), Counted())
+
+
+def test_further_rows_whose_values_do_not_fit_are_told_by_column_and_without_a_value():
+    table = rows(50)
+    given = ingestion(augment="w.a:more")
+    more = pa.table({"id": [0.5, 1.5], "at": table["at"][:2], "late": ["no", "yes"]})
+    with pytest.raises(ValueError, match=r"w\.a:more .*'id' is double, and int64 .*; 'late' is string, and int64") as told:
+        split(given, table, lambda train: more, Counted())
+    assert "0.5" not in str(told.value) and "yes" not in str(told.value)
+    fitting = more.set_column(0, "id", pa.array([7.0, 8.0])).set_column(2, "late", pa.array([True, False]))
+    assert split(given, table, lambda train: fitting, Counted()).train["id"].to_pylist()[-2:] == [7, 8]
+
+
+def test_where_a_split_has_no_row_it_is_told_what_became_of_them():
+    wanted, counted = ingestion(time="at", until="2020-01-01T00:00:00Z"), Counted()
+    found = split(wanted, prepared(wanted, rows(), None, counted), None, counted)
+    with pytest.raises(ValueError, match=r"in the train, the validation, the test split, 0 are .* 10 of 10 rows are left out"):
+        require_rows(found, counted)
+    require_rows(split(ingestion(), rows(200), None, Counted()), Counted())
 
 
 def test_rows_that_happened_before_the_last_data_set_and_came_after_are_late():

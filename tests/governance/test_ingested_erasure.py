@@ -127,7 +127,7 @@ def test_rows_of_the_person_go_from_parts_refusals_and_records_and_the_proof_say
 def test_the_next_data_set_is_made_of_the_rest_and_no_file_is_read_again(world, monkeypatch):
     before = json.loads(world.store.get(MADE))
     world.erase()
-    monkeypatch.setattr("heliostat.jobs.ingested_rows._table", lambda *_: 1 / 0)
+    monkeypatch.setattr("heliostat.jobs.ingested_rows.table_of_file", lambda *_: 1 / 0)
     again = world.make("8" * 64)
     assert EMAIL not in world.emails(again)
     assert sum(again["rows"].values()) == 38

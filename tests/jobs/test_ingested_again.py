@@ -61,7 +61,7 @@ def test_an_object_that_was_put_again_as_it_was_is_not_read_again(world, bucket,
     again = world.make(time=None)
     assert again.digest == first.digest, "its key tells that these are the same rows"
     bucket.put("a.csv", lines(0, 40))
-    monkeypatch.setattr(ingested_rows, "_table", lambda *_: pytest.fail("it was read again"))
+    monkeypatch.setattr(ingested_rows, "table_of_file", lambda *_: pytest.fail("it was read again"))
     assert world.make(time=None).digest == first.digest
 
 
@@ -92,17 +92,17 @@ def test_a_prefix_with_more_keys_than_a_listing_has_is_read_to_its_end(world, bu
 def test_a_run_that_is_killed_between_two_objects_goes_on(world, bucket, monkeypatch):
     bucket.put("a.csv", lines(0, 40))
     bucket.put("b.csv", lines(40, 40))
-    plain = ingested_rows._table
+    plain = ingested_rows.table_of_file
 
     def killed(source: Any, uri: str, content: bytes) -> pa.Table:
         if uri.endswith("b.csv"):
             raise KeyboardInterrupt
         return plain(source, uri, content)
 
-    monkeypatch.setattr(ingested_rows, "_table", killed)
+    monkeypatch.setattr(ingested_rows, "table_of_file", killed)
     with pytest.raises(KeyboardInterrupt):
         world.make(time=None)
-    monkeypatch.setattr(ingested_rows, "_table", plain)
+    monkeypatch.setattr(ingested_rows, "table_of_file", plain)
     manifest = world.make(time=None)
     assert world.all(manifest).num_rows == 80 == len({*world.all(manifest)["id"].to_pylist()})
 

@@ -99,9 +99,9 @@ def test_files_become_a_data_set_with_their_digests_as_its_sources(world):
 
 def test_only_new_and_changed_files_are_read_again(world, monkeypatch):
     read = []
-    plain = ingested_rows._table
+    plain = ingested_rows.table_of_file
     monkeypatch.setattr(
-        ingested_rows, "_table", lambda source, uri, content: read.append(Path(uri).name) or plain(source, uri, content)
+        ingested_rows, "table_of_file", lambda source, uri, content: read.append(Path(uri).name) or plain(source, uri, content)
     )
     world.put("a.parquet", table(0, 60))
     world.put("b.parquet", table(60, 40))

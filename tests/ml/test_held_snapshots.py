@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 from small_snapshots import small
@@ -242,6 +244,35 @@ def test_a_group_or_a_row_in_two_splits_stops_the_snapshot(world):
         world.make(leaking(group="customer"))
     with pytest.raises(PermanentError, match="20 of 20 rows of validation are in train too"):
         world.make(leaking(nearDuplicates={"columns": ["size", "colour"]}))
+
+
+@pytest.mark.parametrize(
+    ("leakage", "values", "expected"),
+    [
+        ({"knowsLabel": 0.9}, lambda rows: pc.multiply(rows["late"].cast(pa.int64()), 7), "'outcome' alone predicts 'late'"),
+        ({"event": "asked"}, lambda rows: pc.add(rows["asked"], timedelta(days=1)), "'outcome' is later than 'asked' in 300"),
+    ],
+)
+def test_a_column_that_the_schema_does_not_have_is_looked_at_for_leaks_too(world, leakage, values, expected):
+    def asked(rows):
+        return rows.append_column("asked", pa.array([datetime(2026, 3, 1)] * rows.num_rows, pa.timestamp("us")))
+
+    wanted = Schema.model_validate({
+        **schema().model_dump(mode="json"), "leakage": leakage,
+        "columns": {**schema().model_dump(mode="json")["columns"], "asked": {"type": "timestamp[us]"}},
+    })  # fmt: skip
+    rows = {name: asked(split) for name, split in SPLITS.items()}
+    world.data = Tables(**rows, label="late")
+    world.make(wanted)
+    world.data = Tables(**{name: each.append_column("outcome", values(each)) for name, each in rows.items()}, label="late")
+    with pytest.raises(PermanentError, match=expected) as told:
+        world.make(wanted)
+    assert "the schema does not have it: leave it out, or name it in `columns`" in str(told.value)
+    columns = {
+        **wanted.columns,
+        "outcome": ColumnExpectations(type=str(values(rows["train"]).type), known_at_prediction=False),
+    }
+    assert world.make(wanted.model_copy(update={"columns": columns}))["made"], "somebody has looked at it"
 
 
 def test_leaks_are_looked_for_in_parts_as_in_tables():

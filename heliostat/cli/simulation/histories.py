@@ -13,7 +13,8 @@ import pyarrow as pa
 from heliostat.cli.simulation import rows as cut
 from heliostat.cli.simulation.declared import Declared
 from heliostat.cli.simulation.rows import Happened
-from heliostat.data.ingestion import Counted, Ingestion, augmented, codes_of, prepared, split, with_times
+from heliostat.data.augmentation import augmented
+from heliostat.data.ingestion import Counted, Ingestion, codes_of, prepared, split, with_times
 from heliostat.data.splits import SplitTables, TimeSplit
 from heliostat.jobs.ingested_rows import Ingested, labels_of
 from heliostat.ml.contracts import load_entry_point
@@ -156,7 +157,8 @@ class IngestedHistory:
         if not isinstance(asked.split, TimeSplit):
             return split(asked, made, more, counted)
         days = cut.by_days(_with_times(made, {self._column}), self._column, self.label)
-        return augmented(asked, SplitTables(days.train, days.validation, days.test), more, counted)
+        found = SplitTables(days.train, days.validation, days.test)
+        return found if more is None else augmented(found, more, asked.augment, counted.notes)
 
     def _count_late(self, moment: int, until: datetime, counted: Counted) -> None:
         """Count the rows that came since the data set before, and would have belonged to it.
