@@ -110,6 +110,7 @@ def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
         "1 open alarm",
         "models:/flights/3",
         "it is 0.6",
+        "heliostat monitor acknowledge flights quality/roc_auc",
         "12,345",
         "it decays",
         "models:/m-9 refused",

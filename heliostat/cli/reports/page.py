@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
@@ -17,6 +18,7 @@ from heliostat.cli.reports.charts import Point, both_sides, chart
 from heliostat.cli.reports.fairness import section
 from heliostat.cli.reports.gathering import Gathered
 from heliostat.cli.rollouts import drawing
+from heliostat.monitoring.alarms import Alarm
 from heliostat.monitoring.looking import WindowReport
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.snapshot_settings import sample_text
@@ -46,6 +48,7 @@ def page(found: Gathered, now: datetime, simulated: bool = False, unfinished: st
         worst=state.worst.text if state.worst is not None else "",
         facts=_facts(found),
         alarms=[_alarm(alarm) for alarm in alarms],
+        acknowledge="" if simulated else _acknowledge(found.name, alarms),
         charts=[(title, Markup(chart(points, title))) for title, points in _charted(found.windows)],  # noqa: S704 - our drawing
         residuals=_residuals(found.windows),
         fairness=section(found.windows, found.judged),
@@ -82,9 +85,15 @@ def _facts(found: Gathered) -> list[tuple[str, str]]:
     ]
 
 
-def _alarm(alarm: Any) -> tuple[str, str, str, str]:
+def _alarm(alarm: Alarm) -> tuple[str, str, str, str]:
     taken = f", {alarm.acknowledged_by} looks after it" if alarm.acknowledged_by else ""
     return alarm.key, f"{alarm.severity}{taken}", f"{alarm.since:%Y-%m-%d}", alarm.finding.text
+
+
+def _acknowledge(name: str, alarms: Sequence[Alarm]) -> str:
+    """How to say that one looks after the first alarm that nobody looks after; empty where there is none."""
+    key = next((alarm.key for alarm in alarms if not alarm.acknowledged_by), "")
+    return f"heliostat monitor acknowledge {shlex.quote(name)} {shlex.quote(key.removeprefix(f'{name}/'))}" if key else ""
 
 
 def _finding(each: Finding) -> tuple[str, str, str, str, str, str]:
