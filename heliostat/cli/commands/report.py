@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,7 +42,7 @@ def report(workload: str, file: str | None, simulated: bool, folder: Path | None
     if unfinished:
         say.told(unfinished)
     if as_json:
-        told = {
+        told: dict[str, Any] = {
             "name": found.name,
             "state": found.state.model_dump(mode="json"),
             "windows": [each.model_dump(mode="json") for each in found.windows],
