@@ -253,6 +253,9 @@ def test_who_names_no_stack_is_told_that_none_is_taken_and_where_the_page_is_fro
     assert [each["window"] for each in told["windows"]] == ["2020-02"] and told["unfinished"] is False
     assert "is no folder that" in stack("report", "swans", "--simulation", str(tmp_path)).err
     (tmp_path / "a year" / MARK).write_text("begun\n")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / MARK).write_text("begun\n")
+    assert "has not come to its first month" in stack("report", "swans", "--simulation", str(tmp_path / "begun")).err
     assert "what came after 2020-02 is not here" in stack.ok(
         "report", "swans", "--simulation", str(tmp_path / "a year"), "-o", "-"
     )

@@ -79,7 +79,7 @@ def _store(stack: str | None) -> ObjectStore:
 def _simulation(workload: str, folder: Path | None) -> Path:
     """The folder of a simulation."""
     from heliostat.cli.session import Place
-    from heliostat.cli.simulation.folders import MARK
+    from heliostat.cli.simulation.folders import MARK, is_unfinished
     from heliostat.systems.errors import PermanentError
 
     if folder is None:
@@ -88,6 +88,8 @@ def _simulation(workload: str, folder: Path | None) -> Path:
             raise PermanentError(f"nothing of {workload} was simulated here: `heliostat simulate {workload}` does so")
     elif not (folder / MARK).is_file():
         raise PermanentError(f"{folder} is no folder that `heliostat simulate -o` made")
+    if is_unfinished(folder) and not (folder / "monitors").is_dir():
+        raise PermanentError(f"the simulation of {workload} in {folder} has not come to its first month, or was ended before")
     return folder
 
 
