@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from browsed import browser, needs_chromium
+from browsed import CONTRASTS, browser, needs_chromium
 from test_workload_report import ODD, report
 
 from heliostat.cli.reports.gathering import Gathered
@@ -102,24 +102,6 @@ def test_paper_has_all_windows_of_the_drift_and_tables_as_they_are(tmp_path):
         assert shown.asks("getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible", "no one scrolls there"
         assert shown.asks("document.querySelector('table.drift').getBoundingClientRect().right") <= 720
         assert shown.asks("getComputedStyle(document.querySelector('table.stacked tr')).display") == "table-row"
-
-
-CONTRASTS = """(() => {
-    const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(part => {
-        const share = part / 255; return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4; });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-    const ground = node => { for (let each = node; each; each = each.parentElement) {
-        const found = getComputedStyle(each).backgroundColor; if (!/, 0\\)$/.test(found)) return found; }
-        return "rgb(255, 255, 255)"; };
-    const found = [];
-    for (const node of document.querySelectorAll("main *")) {
-        if (![...node.childNodes].some(each => each.nodeType === 3 && each.data.trim())) continue;
-        const style = getComputedStyle(node), ink = node.namespaceURI.endsWith("svg") ? style.fill : style.color;
-        const [low, high] = [light(ink), light(ground(node))].sort((one, other) => one - other);
-        if ((high + 0.05) / (low + 0.05) < 4.5) found.push([node.textContent.slice(0, 30), ink, ground(node)].join(" | "));
-    }
-    return found;
-})()"""
 
 
 @needs_chromium
