@@ -31,7 +31,9 @@ _OF_TEMPLATES = (("env",), ("ci", "comment"), ("ci", "close"))
 """Commands on stacks that are made of a template, whose passphrase is theirs."""
 _OF_MANY = "ci"
 """A command on several stacks, whose passphrases may differ."""
-_PLACELESS = {"about", "help", "completion", "doctor"}
+_PLACELESS = {"about", "help", "completion", "doctor", "simulate"}
+_OF_A_SIMULATION = {"--simulated", "--simulation"}
+"""Flags of a command that then looks at no stack."""
 
 
 class CheckoutError(Exception):
@@ -121,7 +123,7 @@ def find(arguments: Sequence[str], environment: Mapping[str, str], folder: Path)
     if url and not environment.get("PULUMI_BACKEND_URL"):
         variables["PULUMI_BACKEND_URL"] = url
         parts.append(f"state in {_short(url, folder)} (Pulumi.yaml)")
-    quiet = bool(environment.get(TOLD)) or words[0] in _PLACELESS
+    quiet = bool(environment.get(TOLD)) or words[0] in _PLACELESS or not _OF_A_SIMULATION.isdisjoint(arguments)
     if words[0] == _OF_MANY and not templated:
         # Each command that it starts finds the passphrase of its own stack.
         return Found(variables, "" if quiet else ", ".join(parts), named, file.parent, "")

@@ -16,6 +16,24 @@ import pytest
 
 needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
 
+CONTRASTS = """(() => {
+    const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(part => {
+        const share = part / 255; return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4; });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const ground = node => { for (let each = node; each; each = each.parentElement) {
+        const found = getComputedStyle(each).backgroundColor; if (!/, 0\\)$/.test(found)) return found; }
+        return "rgb(255, 255, 255)"; };
+    const found = [];
+    for (const node of document.querySelectorAll("main *:not(title, desc)")) {
+        if (![...node.childNodes].some(each => each.nodeType === 3 && each.data.trim())) continue;
+        const style = getComputedStyle(node), ink = node.namespaceURI.endsWith("svg") ? style.fill : style.color;
+        const [low, high] = [light(ink), light(ground(node))].sort((one, other) => one - other);
+        if ((high + 0.05) / (low + 0.05) < 4.5) found.push([node.textContent.slice(0, 30), ink, ground(node)].join(" | "));
+    }
+    return found;
+})()"""
+"""Texts of a page whose contrast with their ground is below WCAG's 4.5 to 1, with both colours."""
+
 
 class Browser:
     """A headless Chromium, and what it told so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from browsed import browser, needs_chromium
+from browsed import CONTRASTS, browser, needs_chromium
 from test_workload_report import ODD, report
 
 from heliostat.cli.reports.gathering import Gathered
@@ -13,7 +13,7 @@ from heliostat.cli.reports.page import page
 from heliostat.monitoring.alarms import Alarm, Alarms, Status
 from heliostat.monitoring.reference import ReferenceAbout
 from heliostat.monitoring.state import MonitorState
-from heliostat.spec.findings import Severity
+from heliostat.spec.findings import Aspect, Severity
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 UNBROKEN = "no_space_in_it_" * 12
@@ -41,7 +41,8 @@ def crowded() -> Gathered:
         alarms=Alarms(alarms=alarms), problems=(f"{ODD} {UNBROKEN}",),
     )  # fmt: skip
     rollouts = tuple(
-        (str(number), "2026-03-01 10:00", f"{ODD} {number}", UNBROKEN, f"step 1: {UNBROKEN}") for number in range(50)
+        (str(number), "2026-03-01 10:00", f"{ODD} {number}", "blue-green", UNBROKEN, f"step 1: {UNBROKEN}")
+        for number in range(50)
     )
     trainings = tuple(("2026-03-01 10:00", f"models:/{UNBROKEN} refused", f"{ODD} {UNBROKEN}") for _ in range(50))
     people = tuple(("2026-03-01 10:00", ODD, "approved", UNBROKEN) for _ in range(50))
@@ -74,3 +75,49 @@ def test_the_page_fits_a_phone_and_takes_no_name_for_markup(found, tmp_path):
             assert shown.asks(f"{wide}.map(each => each.innerText.slice(0, 40))") == [], "nothing is cut off"
             assert shown.asks("document.scripts.length") == 0
             assert shown.requests == [file.as_uri()] and shown.complaints == []
+
+
+def year() -> Gathered:
+    """Twelve windows of five inputs, of which the newest ones drift, and something that is not watched."""
+    windows = []
+    for number in range(12):
+        one = report(number, 0.66)
+        drift = next(each for each in one.findings if each.aspect is Aspect.DRIFT)
+        inputs = [
+            drift.model_copy(update={"subject": f"scheduled_input_{place}", "value": 0.01 * number + place / 1_000})
+            for place in range(5)
+        ]
+        windows.append(one.model_copy(update={"findings": (one.findings[0], *inputs)}))
+    state = MonitorState(looked_at=NOW, model_uri="models:/birds/9", problems=("drift of seen is not watched: times go on",))
+    return Gathered(name="birds", state=state, windows=tuple(windows), trainings=(("2026-03-01", "proposed, open", "x"),))
+
+
+@needs_chromium
+def test_paper_has_all_windows_of_the_drift_and_tables_as_they_are(tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page(year(), NOW))
+    with browser(tmp_path / "profile") as shown:
+        shown.call("Emulation.setEmulatedMedia", media="print")
+        shown.show(file, 720)
+        assert shown.asks("getComputedStyle(document.querySelector('.scroll')).overflowX") == "visible", "no one scrolls there"
+        assert shown.asks("document.querySelector('table.drift').getBoundingClientRect().right") <= 720
+        assert shown.asks("getComputedStyle(document.querySelector('table.stacked tr')).display") == "table-row"
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(scheme, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page(year(), NOW, simulated=True, unfinished="It has not come to its end."))
+    with browser(tmp_path / "profile") as shown:
+        shown.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        shown.show(file, 390)
+        assert shown.asks(CONTRASTS) == [], "WCAG's 4.5 to 1"
+
+
+def test_the_newest_window_of_the_drift_comes_first_beside_the_limit():
+    text = page(year(), NOW).partition('table class="drift"')[2].partition("</table>")[0]
+    assert text.index("2026-03-13") < text.index("2026-03-02")
+    first = text.partition("<tbody>")[2].partition("</tr>")[0]
+    assert "scheduled_input_4" in first and "limit 0.1" in first
+    assert first.index("0.114<") < first.index("0.004<")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import sys
@@ -9,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from heliostat.cli.commands.simulate import _show
+from heliostat.cli.simulation.folders import MARK, emptied, is_unfinished
+from heliostat.cli.simulation.year import Month
 from heliostat.monitoring import intervals
 
 DATASET = '''
@@ -204,13 +209,21 @@ def test_what_the_schema_expects_after_the_transformation_is_looked_at(swans, st
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--from", "2020-01", "--to", "2020-02"), "nothing is left"),
+        (
+            ("--from", "2020-01", "--to", "2020-02"),
+            "are 2 months, and --train takes 2 of them: nothing is left",
+        ),
+        (
+            ("--from", "2020-01", "--to", "2020-01"),
+            "is 1 month, and --train takes 2 of them: nothing is left to simulate; --to is 2020-03 or",
+        ),
         (("--from", "2020-05", "--to", "2020-02"), "2020-05 is after 2020-02"),
         (
             ("--from", "2021-01", "--to", "2021-05"),
             "nothing happened in 2021-01 to 2021-02: the data are of 2020-01 to 2020-08",
         ),
-        (("--from", "January", "--to", "2020-02"), "write them as 2013-01"),
+        (("--from", "January", "--to", "2020-02"), "--from January is no month: write it as 2013-01"),
+        (("--from", "2020-13", "--to", "2020"), "--from 2020-13 and --to 2020 are no months: write them as 2013-01"),
         (("--from", "2020-01", "--to", "2020-05", "--time", "weight"), "no column of times 'weight'; they have seen"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[-1],
@@ -220,5 +233,55 @@ def test_what_cannot_be_simulated_is_told(swans, stack, options, told):
     assert ran.code != 0 and told in ran.err
 
 
-def test_a_workload_that_is_not_there_is_told(stack):
-    assert "has no workload.py that can be imported" in stack("simulate", "geese", "--from", "2020-01", "--to", "2020-05").err
+def test_a_workload_that_is_not_there_is_told(swans, stack):
+    ran = stack("simulate", "geese", "--from", "2020-01", "--to", "2020-05")
+    assert "there is no workload 'geese' in " in ran.err and "workloads: there are swans" in ran.err
+
+
+def test_a_workload_that_lacks_a_library_is_told_apart(swans, stack):
+    (swans / "workload.py").write_text("import no_such_library\n")
+    ran = stack("simulate", "swans", "--from", "2020-01", "--to", "2020-05")
+    assert "workloads/swans has no workload.py that can be imported: No module named 'no_such_library'" in ran.err
+
+
+def test_who_names_no_stack_is_told_that_none_is_taken_and_where_the_page_is_from(swans, stack, tmp_path):
+    months = ("--from", "2020-01", "--to", "2020-02", "--train", "1")
+    ran = stack("simulate", "swans", *months, "-o", str(tmp_path / "a year"))
+    assert "no stack is named" in ran.err and "a canary for each version" in ran.err and "passphrase" not in ran.err
+    assert f"`heliostat report swans --simulation '{tmp_path}/a year'`" in ran.err
+    told = json.loads(stack.ok("report", "swans", "--simulation", str(tmp_path / "a year"), "--json"))
+    assert [each["window"] for each in told["windows"]] == ["2020-02"] and told["unfinished"] is False
+    assert "is no folder that" in stack("report", "swans", "--simulation", str(tmp_path)).err
+    (tmp_path / "a year" / MARK).write_text("begun\n")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / MARK).write_text("begun\n")
+    assert "has not come to its first month" in stack("report", "swans", "--simulation", str(tmp_path / "begun")).err
+    assert "what came after 2020-02 is not here" in stack.ok(
+        "report", "swans", "--simulation", str(tmp_path / "a year"), "-o", "-"
+    )
+
+
+def test_a_folder_says_until_its_end_that_it_is_unfinished(tmp_path):
+    with contextlib.suppress(KeyboardInterrupt), emptied(tmp_path):
+        raise KeyboardInterrupt
+    assert is_unfinished(tmp_path), "it was ended before"
+    with emptied(tmp_path):
+        assert is_unfinished(tmp_path)
+    assert not is_unfinished(tmp_path)
+
+
+def test_a_terminal_gets_lines_that_break_between_words(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    month = Month("2013-03", 1, 27_902, figures={"quality/roc_auc": 0.63, "prediction-bias/ratio": 1.044})
+    _show(month)
+    assert sys.stdout.getvalue() == (
+        "2013-03  version 1   27,902 rows  quality/roc_auc 0.630, prediction-bias/ratio\n         1.044\n"
+    )
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    _show(month)
+    assert sys.stdout.getvalue().count("\n") == 1, "who reads it from a pipe gets it as it is"

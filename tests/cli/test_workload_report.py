@@ -12,7 +12,7 @@ from browsed import browser, needs_chromium
 from platform_stack import PlatformStack
 from rollout_records import entry
 
-from heliostat.cli.reports.charts import Point, chart
+from heliostat.cli.reports.charts import Point, both_sides, chart
 from heliostat.cli.reports.gathering import _windows
 from heliostat.monitoring.alarms import Alarm, Alarms, Status
 from heliostat.monitoring.bias import Residuals
@@ -103,12 +103,14 @@ def test_the_page_has_what_people_said_to_its_rollouts_and_nothing_else_that_the
 
 
 def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
-    assert "Wrote flights-report.html" in stack.ok("report", "flights")
+    ran = stack("report", "flights")
+    assert ran.out == "" and ran.err.count("flights-report.html") == 1, "it is said once where it lies"
     page = (stack.folder / "flights-report.html").read_text()
     for text in (
         "1 open alarm",
         "models:/flights/3",
         "it is 0.6",
+        "heliostat monitor acknowledge flights quality/roc_auc",
         "12,345",
         "it decays",
         "models:/m-9 refused",
@@ -117,6 +119,7 @@ def test_the_page_has_all_of_it_and_needs_nothing_else(watched, stack):
         "models:/flights/4 accepted",
         "version 3 0.63",
         "rollout 1",
+        "canary",
         "Residuals in 2026-03-04, of 900 rows: labels are +0.25 beyond predictions on average, with a deviation of 2",
         "where predictions are high they spread 1.5 times as far",
     ):
@@ -146,9 +149,10 @@ def test_a_program_reads_it_as_json(watched, stack):
     told = json.loads(stack.ok("report", "flights", "--json"))
     assert [each["window"] for each in told["windows"]] == ["2026-03-02", "2026-03-03", "2026-03-04"]
     assert [each["what"] for each in told["trainings"]] == [
-        "models:/flights/4 accepted", "models:/m-9 refused", "proposed, open",
+        "models:/flights/4 accepted", "models:/m-9 refused", "proposed, accepted, and does not serve yet",
     ]  # fmt: skip
-    assert told["rollouts"][0]["number"] == "1"
+    assert (told["rollouts"][0]["number"], told["rollouts"][0]["strategy"]) == ("1", "canary")
+    assert "unfinished" not in told
 
 
 def test_of_what_was_never_watched_there_is_what_the_ledger_has(stack):
@@ -187,9 +191,18 @@ def test_names_of_windows_do_not_run_into_each_other(name, count):
     reach = {"start": (0, 1), "middle": (0.5, 0.5), "end": (1, 0)}
     spans = []
     for x, anchor, text in places:
-        left, right = (9.2 * len(text) * share for share in reach[anchor])
+        left, right = (12 * len(text) * share for share in reach[anchor])
         spans.append((float(x) - left, float(x) + right))
+    assert places[-1][2] == name.format(count - 1), "what is newest is named"
     assert spans and all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+
+
+def test_a_value_that_has_a_limit_on_each_side_is_shown_between_both():
+    points = [Point("a", 0.9, limit=0.8), Point("b", 1.2, limit=1.25), Point("c", 0.85, limit=0.8), Point("d", 1.0)]
+    assert [each.opposite for each in both_sides(points)] == [1.25, 0.8, 1.25, None]
+    assert chart(both_sides(points), "ratio").count('class="limit"') == 6
+    assert [each.opposite for each in both_sides([Point("a", 0.9, limit=0.8)])] == [None], "nobody named another one"
+    assert chart(points, "ratio").count('class="limit"') == 3
 
 
 def test_lines_of_a_chart_are_round_numbers_that_differ():

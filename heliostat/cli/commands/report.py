@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 @click.argument("workload")
 @click.option("-o", "--output", "file", metavar="FILE", help="By default WORKLOAD-report.html; `-` is standard output.")
 @click.option("--simulated", is_flag=True, help="Of what `heliostat simulate` left.")
+@click.option("--simulation", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+              help="Of what `heliostat simulate -o FOLDER` left.")  # fmt: skip
 @options.stack
 @options.as_json
 @options.everywhere
-def report(workload: str, file: str | None, simulated: bool, stack: str | None, as_json: bool) -> None:
+def report(workload: str, file: str | None, simulated: bool, folder: Path | None, stack: str | None, as_json: bool) -> None:
     """Write one HTML page about WORKLOAD: what serves, its quality window by window, drift, data, trainings and rollouts.
 
     The page needs no network, and can be read on a phone. It is made of what lies in the object store: the monitor's reports
@@ -31,17 +34,23 @@ def report(workload: str, file: str | None, simulated: bool, stack: str | None, 
     from heliostat.cli.reports.gathering import gathered
     from heliostat.cli.reports.page import page
     from heliostat.cli.rollouts.files import write
+    from heliostat.systems.objects import Directory
 
-    found = gathered(_simulated(workload) if simulated else _store(stack), workload)
+    simulation = _simulation(workload, folder) if simulated or folder is not None else None
+    found = gathered(_store(stack) if simulation is None else Directory(simulation), workload)
+    unfinished = _unfinished(simulation, found.state.newest_window)
+    if unfinished:
+        say.told(unfinished)
     if as_json:
-        told = {
+        told: dict[str, Any] = {
             "name": found.name,
             "state": found.state.model_dump(mode="json"),
             "windows": [each.model_dump(mode="json") for each in found.windows],
             "reference": found.reference.model_dump(mode="json") if found.reference is not None else None,
             "trainings": [dict(zip(("at", "what", "why"), each, strict=True)) for each in found.trainings],
             "rollouts": [
-                dict(zip(("number", "at", "what", "ended", "figures"), each, strict=True)) for each in found.rollouts
+                dict(zip(("number", "at", "what", "strategy", "ended", "figures"), each, strict=True))
+                for each in found.rollouts
             ],
             "fairnessAtGate": [
                 {"what": each.what, "at": each.when, "checks": [check.model_dump(mode="json") for check in each.checks]}
@@ -49,12 +58,11 @@ def report(workload: str, file: str | None, simulated: bool, stack: str | None, 
             ],
             "people": [dict(zip(("at", "by", "what", "of"), each, strict=True)) for each in found.people],
         }
+        if simulation is not None:
+            told["unfinished"] = bool(unfinished)
         say.out(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    target = file or f"{workload}-report.html"
-    write(page(found, datetime.now(UTC), simulated), target)
-    if target != "-":
-        say.out(f"Wrote {target}")
+    write(page(found, datetime.now(UTC), simulation is not None, unfinished), file or f"{workload}-report.html")
 
 
 def _store(stack: str | None) -> ObjectStore:
@@ -68,12 +76,27 @@ def _store(stack: str | None) -> ObjectStore:
     return open_store(found.store)
 
 
-def _simulated(workload: str) -> ObjectStore:
+def _simulation(workload: str, folder: Path | None) -> Path:
+    """The folder of a simulation."""
     from heliostat.cli.session import Place
+    from heliostat.cli.simulation.folders import MARK, is_unfinished
     from heliostat.systems.errors import PermanentError
-    from heliostat.systems.objects import Directory
 
-    folder = Place.here().require_project().root / ".heliostat" / "simulations" / workload
-    if not folder.is_dir():
-        raise PermanentError(f"nothing of {workload} was simulated here: `heliostat simulate {workload}` does so")
-    return Directory(folder)
+    if folder is None:
+        folder = Place.here().require_project().root / ".heliostat" / "simulations" / workload
+        if not folder.is_dir():
+            raise PermanentError(f"nothing of {workload} was simulated here: `heliostat simulate {workload}` does so")
+    elif not (folder / MARK).is_file():
+        raise PermanentError(f"{folder} is no folder that `heliostat simulate -o` made")
+    if is_unfinished(folder) and not (folder / "monitors").is_dir():
+        raise PermanentError(f"the simulation of {workload} in {folder} has not come to its first month, or was ended before")
+    return folder
+
+
+def _unfinished(simulation: Path | None, newest: str) -> str:
+    """What is missing of a simulation; empty of one that came to its end."""
+    from heliostat.cli.simulation.folders import is_unfinished
+
+    if simulation is None or not is_unfinished(simulation):
+        return ""
+    return f"The simulation has not come to its end: what came after {newest or 'its first months'} is not here."

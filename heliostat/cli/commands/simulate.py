@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from heliostat.cli import options, say
+from heliostat.cli.operators.completing import stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
               help="How long a rollout's step waits until somebody approves; beyond its timeout nobody does.")  # fmt: skip
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
               help="Where all of it is kept; by default .heliostat/simulations/WORKLOAD, made anew.")  # fmt: skip
-@options.stack
+@click.option("-s", "--stack", "stack", metavar="NAME", shell_complete=stacks,
+              help="Take what this stack declares; by default what is usual.")  # fmt: skip
 @options.as_json
 @options.everywhere
 def simulate(  # noqa: PLR0913 - its options
@@ -55,23 +57,18 @@ def simulate(  # noqa: PLR0913 - its options
     platform.
     """
     import json
+    import shlex
 
-    from heliostat.cli.exits import UsageError
     from heliostat.cli.session import Place
     from heliostat.cli.simulation.folders import emptied
-    from heliostat.cli.simulation.rows import month_of
+    from heliostat.cli.simulation.terms import asked_months
 
     root = Place.here().require_project().root
-    try:
-        begin, end = month_of(first), month_of(last)
-    except ValueError:
-        raise UsageError(f"{first} to {last} are no months: write them as 2013-01") from None
-    if end < begin:
-        raise UsageError(f"{first} is after {last}: --from is the first month, --to the last one")
-    if end < begin + trained:
-        raise UsageError(f"{first} to {last} are {end - begin + 1} months, and {trained} are trained on: nothing is left")
+    begin, end = asked_months(first, last, trained)
     asked = _declared(root, workload, stack)
-    folder = folder or root / ".heliostat" / "simulations" / workload
+    say.told(_taken(asked, stack))
+    usual = root / ".heliostat" / "simulations" / workload
+    folder = folder or usual
     found = []
     if asked.left_out:
         say.told(f"checks that only replicas answer are left out of the strategy: {', '.join(asked.left_out)}")
@@ -84,6 +81,8 @@ def simulate(  # noqa: PLR0913 - its options
         say.out(json.dumps([asdict(month) for month in found], indent=2, ensure_ascii=False))
     else:
         say.out(f"\nAll of it is kept at {folder}")
+        where = "--simulated" if folder == usual else f"--simulation {shlex.quote(str(folder))}"
+        say.told(f"A page about it: `heliostat report {workload} {where}`")
 
 
 def _declared(root: Path, workload: str, stack: str | None) -> Declared:
@@ -91,13 +90,14 @@ def _declared(root: Path, workload: str, stack: str | None) -> Declared:
     from heliostat.cli.session import import_from
     from heliostat.cli.simulation.declared import declared
     from heliostat.cli.simulation.stacks import workload_in
+    from heliostat.cli.simulation.terms import not_imported
     from heliostat.resources.workload_modules import workload_module
 
     import_from(root)
     try:
         convention = workload_module(workload).declare
     except ModuleNotFoundError as error:
-        raise UsageError(f"workloads/{workload} has no workload.py that can be imported: {error}") from None
+        raise UsageError(not_imported(root, workload, error)) from None
     if not hasattr(convention, "entry_points"):
         raise UsageError(f"{workload} is not declared by_convention, so its entry points are not known here")
     try:
@@ -134,17 +134,38 @@ def _months(
         raise UsageError(str(error)) from None
 
 
+def _taken(asked: Declared, stack: str | None) -> str:
+    """What decides in this simulation: a stack is selected in most checkouts, and it is not that one's config."""
+    how = f"a {asked.strategy.kind} for each version"
+    if stack is None:
+        return f"no stack is named: it is watched as is usual, with {how} (-s NAME takes what a stack declares)"
+    return f"what the stack {stack} declares is taken, month by month, with {how}"
+
+
 def _show(month: Month) -> None:
     figures = ", ".join(f"{name} {value:.3f}" for name, value in month.figures.items() if not name.startswith("drift/"))
-    say.out(f"{month.name}  version {month.version}  {month.rows:>7,} rows  {figures}")
+    _line(f"{month.name}  version {month.version}  {month.rows:>7,} rows  {figures}", 9)
     if len(month.answered) > 1:
         shares = ", ".join(f"version {number} {rows:,}" for number, rows in month.answered.items())
-        say.out(f"         answered {shares}")
+        _line(f"         answered {shares}", 18)
     for line in month.rollout:
-        say.out(f"         rollout  {line}")
+        _line(f"         rollout  {line}", 18)
     for key in month.began:
-        say.out(f"         alarm    {key}")
+        _line(f"         alarm    {key}", 18)
     for key in month.ended:
-        say.out(f"         right    {key}")
+        _line(f"         right    {key}", 18)
     if month.retraining:
-        say.out(f"         {month.retraining}")
+        _line(f"         {month.retraining}", 9)
+
+
+def _line(text: str, indent: int) -> None:
+    """A line; a terminal gets it broken between words, for it would break within a number."""
+    import shutil
+    import sys
+    import textwrap
+
+    if sys.stdout.isatty():
+        width = max(shutil.get_terminal_size().columns, 2 * indent)
+        wrapped = textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(wrapped)
+    say.out(text)

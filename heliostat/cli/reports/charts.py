@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 
 _WIDTH, _HEIGHT = 640, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 12, 10, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 12, 16, 34
 _TICKS: Final = 4
 _MOST_DIGITS: Final = 6
-_CHARACTER: Final = 9.2
+_CHARACTER: Final = 12.0
 """How wide one of a name is at most: on a phone, where they are largest."""
 _NAME_ROOM: Final = 1.6
 """How far apart names are, in lengths of a name."""
@@ -28,13 +28,33 @@ class Point:
     high: float | None = None
     limit: float | None = None
     is_wrong: bool = False
+    opposite: float | None = None
+    """The limit on the other side of the value, where it has two."""
+
+
+def both_sides(points: Sequence[Point]) -> list[Point]:
+    """Values around 1 that have a limit on each side of it: a finding names the one that is near to its value, and the other
+    one is that of the nearest window that names it."""
+
+    def nearest(place: int, is_above: bool) -> float | None:
+        found = [
+            (abs(other - place), point.limit)
+            for other, point in enumerate(points)
+            if point.limit is not None and point.limit != 1 and (point.limit > 1) is is_above
+        ]
+        return min(found, key=lambda pair: pair[0])[1] if found else None
+
+    return [
+        point if point.limit is None or point.limit == 1 else replace(point, opposite=nearest(place, point.limit < 1))
+        for place, point in enumerate(points)
+    ]
 
 
 def chart(points: Sequence[Point], title: str) -> str:
     """The drawing of some windows, the oldest first; empty without any."""
     if not points:
         return ""
-    numbers = [each for point in points for each in (point.value, point.low, point.high, point.limit) if each is not None]
+    numbers = [each for point in points for each in _numbers(point) if each is not None]
     low, high = min(numbers), max(numbers)
     room = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
     step = _step((high - low + 2 * room) / _TICKS)
@@ -52,6 +72,10 @@ def chart(points: Sequence[Point], title: str) -> str:
     described = f"{title}: {last.value:.4g} in {last.window}" + (f"; beyond its limit in {', '.join(wrong)}" if wrong else "")
     body = "".join(parts)
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(described)}">{body}</svg>'
+
+
+def _numbers(point: Point) -> tuple[float | None, ...]:
+    return point.value, point.low, point.high, point.limit, point.opposite
 
 
 def _mark(x: float, y: float, is_wrong: bool, inside: str) -> str:
@@ -104,8 +128,12 @@ def _tick(value: float, step: float) -> str:
 
 def _names(axis: _Axis, points: Sequence[Point]) -> list[str]:
     every = _every(points)
-    shown = [(place, point) for place, point in enumerate(points) if place % every == 0]
-    found = []
+    shown = [(place, point) for place, point in enumerate(points) if (len(points) - 1 - place) % every == 0]
+    foot = _HEIGHT - _BOTTOM
+    found = [
+        f'<line x1="{axis.x(place):.1f}" x2="{axis.x(place):.1f}" y1="{foot}" y2="{foot + 4}" stroke="var(--muted)"/>'
+        for place in range(len(points))
+    ]
     for place, point in shown:
         anchor = "start" if place == 0 and len(points) > 1 else "end" if place == len(points) - 1 and place else "middle"
         x = axis.x(place)
@@ -114,7 +142,8 @@ def _names(axis: _Axis, points: Sequence[Point]) -> list[str]:
 
 
 def _every(points: Sequence[Point]) -> int:
-    """Of how many windows one is named: names do not run into each other, of which the outer ones reach inwards as a whole."""
+    """Of how many windows one is named, the newest always: names do not run into each other, of which the outer ones reach
+    inwards as a whole."""
     needed = _NAME_ROOM * _CHARACTER * max(len(point.window) for point in points)
     apart = (_WIDTH - _LEFT - _RIGHT) / max(1, len(points) - 1)
     return max(1, math.ceil(needed / apart))
@@ -124,11 +153,11 @@ def _limits(axis: _Axis, points: Sequence[Point]) -> list[str]:
     """Limits as steps, for a version brings its own."""
     parts = []
     for place, point in enumerate(points):
-        if point.limit is None:
-            continue
         begin, end = (axis.x(max(0.0, min(len(points) - 1.0, place + side))) for side in (-0.5, 0.5))
-        y = axis.y(point.limit)
-        parts.append(f'<line x1="{begin:.1f}" x2="{end:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="limit"/>')
+        for limit in (point.limit, point.opposite):
+            if limit is not None:
+                y = axis.y(limit)
+                parts.append(f'<line x1="{begin:.1f}" x2="{end:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="limit"/>')
     return parts
 
 

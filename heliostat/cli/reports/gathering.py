@@ -51,7 +51,7 @@ class Gathered:
     data: Mapping[str, Any] = field(default_factory=dict)
     """The manifest of the data that what serves was trained and tested on."""
     rollouts: tuple[tuple[str, ...], ...] = ()
-    """Number, when, what, how it ended, with which figures; the newest first."""
+    """Number, when, what, by which strategy, how it ended, with which figures; the newest first."""
     serves: str = ""
     """The versions that have traffic by the ledger; empty where none has."""
     people: tuple[tuple[str, str, str, str], ...] = ()
@@ -131,7 +131,7 @@ def _serves(entry: Entry) -> str:
 
 def _rollouts(entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
     return tuple(
-        (str(line.number), moment(line.at), line.what, line.ended or _NOTHING, _figures(entry) or _NOTHING)
+        (str(line.number), moment(line.at), line.what, line.strategy, line.ended or _NOTHING, _figures(entry) or _NOTHING)
         for line, entry in zip(ledger.lines(entries), entries, strict=True)
     )
 
@@ -171,17 +171,22 @@ def _trainings(store: ObjectStore, name: str, state: MonitorState) -> tuple[tupl
     """Proposals, and what the gate said of candidates."""
     found: list[tuple[datetime, str, str]] = []
     ended = {each.begun: each.outcome.value for each in state.retrainings}
+    acceptances = list(gate_notes.accepted(store, name))
+
+    def accepted_since(moment: datetime) -> bool:
+        return any(each.at >= moment.timestamp() for each in acceptances)
+
     for info in store.list(f"{top(name)}proposals/"):
         try:
             proposal = Proposal.model_validate_json(store.get(info.key))
         except (ObjectMissingError, ValidationError):
             continue
-        how = ended.get(proposal.at, "open")
+        how = ended.get(proposal.at) or ("accepted, and does not serve yet" if accepted_since(proposal.at) else "open")
         found.append((proposal.at, f"proposed, {how}", "; ".join(proposal.reasons)))
     for refusal in gate_notes.refused(store, name):
         at = datetime.fromtimestamp(refusal.at, UTC)
         found.append((at, f"{refusal.candidate} refused", "; ".join(refusal.reasons)))
-    for acceptance in gate_notes.accepted(store, name):
+    for acceptance in acceptances:
         found.append((datetime.fromtimestamp(acceptance.at, UTC), f"{acceptance.version} accepted", acceptance.summary))
     return tuple((f"{at:%Y-%m-%d %H:%M}", what, why) for at, what, why in sorted(found, reverse=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
@@ -13,10 +14,11 @@ from markupsafe import Markup
 
 import heliostat
 from heliostat.cli.operators import monitors
-from heliostat.cli.reports.charts import Point, chart
+from heliostat.cli.reports.charts import Point, both_sides, chart
 from heliostat.cli.reports.fairness import section
 from heliostat.cli.reports.gathering import Gathered
 from heliostat.cli.rollouts import drawing
+from heliostat.monitoring.alarms import Alarm
 from heliostat.monitoring.looking import WindowReport
 from heliostat.spec.findings import Aspect, Finding, State
 from heliostat.spec.snapshot_settings import sample_text
@@ -25,11 +27,14 @@ _TONES: Final = {State.OK: "good", State.BREACH: "bad", State.UNKNOWN: "wait"}
 _CHARTED: Final = (Aspect.QUALITY, Aspect.PREDICTION_BIAS, Aspect.CALIBRATION, Aspect.ESTIMATE, Aspect.PREDICTION_DRIFT)
 _MOST_COLUMNS: Final = 60
 _MOST_WINDOWS: Final = 24
+_DIGITS: Final = 12
+"""Of a digest, as `heliostat datasets list` shows them."""
+_SPLITS: Final = ("train", "validation", "test")
 _NOTHING: Final = "\N{EN DASH}"
 
 
-def page(found: Gathered, now: datetime, simulated: bool = False) -> str:
-    """The page as HTML; of what was `simulated` it says so."""
+def page(found: Gathered, now: datetime, simulated: bool = False, unfinished: str = "") -> str:
+    """The page as HTML; of what was `simulated` it says so, and what is missing of it where it is `unfinished`."""
     state = found.state
     alarms = state.open_alarms
     tone = "bad" if alarms else "good" if state.looked_at is not None else "wait"
@@ -37,11 +42,13 @@ def page(found: Gathered, now: datetime, simulated: bool = False) -> str:
     return _template().render(
         name=found.name,
         simulated=simulated,
+        unfinished=unfinished,
         tone=tone,
         verdict=text if state.looked_at is not None else "not watched",
         worst=state.worst.text if state.worst is not None else "",
         facts=_facts(found),
         alarms=[_alarm(alarm) for alarm in alarms],
+        acknowledge="" if simulated else _acknowledge(found.name, alarms),
         charts=[(title, Markup(chart(points, title))) for title, points in _charted(found.windows)],  # noqa: S704 - our drawing
         residuals=_residuals(found.windows),
         fairness=section(found.windows, found.judged),
@@ -55,6 +62,7 @@ def page(found: Gathered, now: datetime, simulated: bool = False) -> str:
         trainings=found.trainings,
         decision=state.of_retraining or (state.decision.text if state.decision is not None else ""),
         rollouts=found.rollouts,
+        nothing=_NOTHING,
         people=found.people,
         light=Markup(drawing.variables(dark=False)),  # noqa: S704
         dark=Markup(drawing.variables(dark=True)),  # noqa: S704
@@ -77,9 +85,15 @@ def _facts(found: Gathered) -> list[tuple[str, str]]:
     ]
 
 
-def _alarm(alarm: Any) -> tuple[str, str, str, str]:
+def _alarm(alarm: Alarm) -> tuple[str, str, str, str]:
     taken = f", {alarm.acknowledged_by} looks after it" if alarm.acknowledged_by else ""
     return alarm.key, f"{alarm.severity}{taken}", f"{alarm.since:%Y-%m-%d}", alarm.finding.text
+
+
+def _acknowledge(name: str, alarms: Sequence[Alarm]) -> str:
+    """How to say that one looks after the first alarm that nobody looks after; empty where there is none."""
+    key = next((alarm.key for alarm in alarms if not alarm.acknowledged_by), "")
+    return f"heliostat monitor acknowledge {shlex.quote(name)} {shlex.quote(key.removeprefix(f'{name}/'))}" if key else ""
 
 
 def _finding(each: Finding) -> tuple[str, str, str, str, str, str]:
@@ -90,6 +104,11 @@ def _finding(each: Finding) -> tuple[str, str, str, str, str, str]:
 
 def _charted(windows: Sequence[WindowReport]) -> Iterator[tuple[str, list[Point]]]:
     """A chart of each metric and ratio over the windows, without slices."""
+    for title, points in _points(windows).items():
+        yield title, both_sides(points) if title.startswith(f"{Aspect.PREDICTION_BIAS}:") else points
+
+
+def _points(windows: Sequence[WindowReport]) -> dict[str, list[Point]]:
     by_title: dict[str, list[Point]] = {}
     for report in windows:
         intervals = {each.metric: each.overall.interval for each in report.quality}
@@ -102,7 +121,7 @@ def _charted(windows: Sequence[WindowReport]) -> Iterator[tuple[str, list[Point]
             low, high = (interval.low, interval.high) if interval is not None else (None, None)
             point = Point(report.window, each.value, low, high, each.limit, each.state is State.BREACH)
             by_title.setdefault(f"{each.aspect}: {each.subject}", []).append(point)
-    yield from by_title.items()
+    return by_title
 
 
 def _residuals(windows: Sequence[WindowReport]) -> str:
@@ -114,12 +133,14 @@ def _residuals(windows: Sequence[WindowReport]) -> str:
 
 
 def _drift(windows: Sequence[WindowReport]) -> dict[str, Any]:
-    """Each input over the newest windows, the one that is farthest beyond its limit first."""
+    """Each input over the newest windows, the newest first, for what is beyond a phone's edge has to be looked for; the input
+    that is farthest beyond its limit first."""
     shown = [report for report in windows if report.drift is not None and report.drift.columns][-_MOST_WINDOWS:]
     if not shown:
         return {}
     rows: dict[str, list[tuple[str, str, str]]] = {}
     excess: dict[str, float] = {}
+    limits: dict[str, str] = {}
     for report in shown:
         cells = {each.subject: each for each in report.findings if each.aspect is Aspect.DRIFT}
         for name in dict.fromkeys([*rows, *cells]):
@@ -127,10 +148,11 @@ def _drift(windows: Sequence[WindowReport]) -> dict[str, Any]:
             rows.setdefault(name, [_BLANK] * shown.index(report)).append(_cell(each) if each is not None else _BLANK)
             if each is not None and each.value is not None and each.limit:
                 excess[name] = each.value / each.limit
+                limits[name] = monitors.number(each.limit)
     names = sorted(rows, key=lambda name: -excess.get(name, 0.0))[:_MOST_COLUMNS]
     return {
-        "windows": [report.window for report in shown],
-        "rows": [(name, rows[name]) for name in names],
+        "windows": [report.window for report in shown[::-1]],
+        "rows": [(name, limits.get(name, ""), rows[name][::-1]) for name in names],
         "left": len(rows) - len(names),
     }
 
@@ -153,9 +175,12 @@ def _data(found: Gathered) -> list[tuple[str, str]]:
     reference, manifest = found.reference, found.data
     if reference is None:
         return []
-    of = (reference.dataset_digest or "")[:16] or f"the first {reference.rows:,} answers: a model of others has no data here"
+    digest = reference.dataset_digest or ""
+    of = digest[:_DIGITS] or f"the first {reference.rows:,} answers: a model of others has no data here"
     told = [("Data set", of), ("Reference made", f"{reference.since:%Y-%m-%d %H:%M} UTC")]
-    told += [(f"Rows, {split}", f"{count:,}") for split, count in manifest.get("rows", {}).items()]
+    counted = manifest.get("rows", {})
+    order = [*(each for each in _SPLITS if each in counted), *(each for each in counted if each not in _SPLITS)]
+    told += [(f"Rows, {split}", f"{counted[split]:,}") for split in order]
     told += [("Taken", sample_text(manifest["sample"]))] if "sample" in manifest else []
     told += [("Label", str(manifest["label"]))] if "label" in manifest else []
     told += [("Newest row", f"{reference.newest_row:%Y-%m-%d}")] if reference.newest_row is not None else []

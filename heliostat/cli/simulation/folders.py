@@ -13,6 +13,8 @@ from heliostat.cli.exits import UsageError
 
 MARK: Final = ".simulation"
 """Is in a folder that a simulation made, and held by the one that writes there."""
+_BEGUN: Final = "begun\n"
+"""What it holds until that one has come to its end."""
 
 
 @contextmanager
@@ -42,4 +44,14 @@ def emptied(folder: Path) -> Iterator[None]:
                 shutil.rmtree(each)
             else:
                 each.unlink()
+        mark.truncate(0)
+        mark.write(_BEGUN)
+        mark.flush()
         yield
+        mark.truncate(0)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a simulation is at work there, or was ended before its end."""
+    mark = folder / MARK
+    return mark.is_file() and mark.read_text() == _BEGUN
