@@ -52,6 +52,7 @@ class ErasedPeople:
                 place = each.field, token
                 self._until[place] = max(each.at, self._until.get(place, each.at))
         self._fields = {field for field, _ in self._until}
+        self._texts = {token.encode() for _, token in self._until}
 
     def __bool__(self) -> bool:
         """Whether there is anybody."""
@@ -64,6 +65,10 @@ class ErasedPeople:
         return any(
             at <= self._until.get((field, row[field]), -1.0) for field in self._fields if isinstance(row.get(field), str)
         )
+
+    def are_in(self, line: bytes) -> bool:
+        """Whether a line that nobody can read has one of them in it, whenever it was written."""
+        return any(text in line for text in self._texts)
 
 
 def erased_parts(store: ObjectStore, name: str) -> dict[Digest, ErasedPart]:
