@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from heliostat.spec import ingested
@@ -40,6 +41,28 @@ def proven(store: ObjectStore) -> frozenset[str]:
     ends = ".proof.json"
     keys = [info.key for info in store.list(TOP) if info.key.endswith(ends)]
     return frozenset(key.rpartition("/")[2].removesuffix(ends) for key in keys)
+
+
+@dataclass(frozen=True)
+class Erasures:
+    """The deletions of people, by their ids: of all applications, for several learn of one data set."""
+
+    announced: frozenset[str]
+    proven: frozenset[str]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one is not ended: rows may go while they are read."""
+        return not self.announced <= self.proven
+
+
+def erasures(store: ObjectStore) -> Erasures:
+    """Those that there are now.
+
+    Raises:
+        RetryableError, PermanentError: the store does not answer.
+    """
+    return Erasures(all_announced(store), proven(store))
 
 
 class ErasedPeople:

@@ -11,11 +11,19 @@ import pytest
 from erasure_worlds import OTHER
 from personal_fakes import EMAIL, ROW
 from test_erasure import World as LogWorld
+from test_ingested_erasure import SCHEMA, rows
+from test_ingested_erasure import World as IngestedWorld
 
+from heliostat.jobs import data_of, ingested_rows
+from heliostat.jobs import snapshot as snapshot_job
 from heliostat.serving.prediction_log import files
 from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
+from heliostat.spec import ingested
+from heliostat.spec.ingestion import FilesSource
 from heliostat.spec.review import Review, ReviewProbability
+from heliostat.systems.errors import RetryableError
+from heliostat.systems.storage.directory import Directory
 
 
 class Meanwhile:
@@ -74,3 +82,67 @@ def test_a_spool_that_is_sealed_meanwhile_has_no_row_of_the_person(tmp_path, mon
     assert world.logged() == [("r-2", 0)]
     items = [world.store.get(info.key) for info in world.store.list("reviews/")]
     assert [each.count(b"\n") for each in items] == [1], "what others were answered is looked at"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data set that is ingested of files, of which one has the person."""
+    monkeypatch.setattr(data_of, "load_entry_point", {"w.d:snapshot": lambda parameters, rows: rows}.__getitem__)
+    world = IngestedWorld(tmp_path)
+    world.fill()
+    return world
+
+
+def with_erasure(monkeypatch: pytest.MonkeyPatch, module: Any, world: Any, key: str) -> None:
+    plain = module.open_store
+    monkeypatch.setattr(module, "open_store", lambda address: Meanwhile(plain(address), key, world.erase))
+
+
+def test_a_part_that_is_put_again_meanwhile_goes_with_the_run_that_put_it(data, monkeypatch):
+    source = FilesSource.model_validate(data.source)
+    data.store.delete(ingested.state_key("loans", ingested.digest_of_source(source)))
+    with monkeypatch.context() as patch:
+        with_erasure(patch, ingested_rows, data, "datasets/loans/ingested/parts/")
+        with pytest.raises(RetryableError, match="make it again"):
+            data.make("8" * 64)
+    assert data.mentions() == []
+    assert sum(data.make("8" * 64)["rows"].values()) == 38
+
+
+def test_a_part_that_a_killed_run_put_again_behind_the_proof_goes_with_the_next_run(data):
+    [old] = [
+        info.key for info in data.store.list("datasets/loans/ingested/parts/") if EMAIL.encode() in data.store.get(info.key)
+    ]
+    content = data.store.get(old)
+    data.erase()
+    data.store.put(old, content)
+    assert sum(data.make("8" * 64)["rows"].values()) == 38
+    assert data.mentions() == []
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "manifest.json"])
+def test_a_snapshot_that_is_stored_while_the_person_is_deleted_is_not_kept(data, monkeypatch, name):
+    pq.write_table(rows(200), data.folder / "rows" / "c.parquet")  # another snapshot than the one that is there
+    plain, proofs = Directory._write, []
+
+    def write(self: Directory, key: str, *given: Any, **more: Any) -> bool:
+        if key.startswith("datasets/loans/") and key.endswith(f"/{name}") and not proofs:
+            proofs.append(None)  # what the deletion stores itself comes behind it
+            proofs.append(data.erase())
+        return plain(self, key, *given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Directory, "_write", write)
+        with pytest.raises(RetryableError, match="make it again"):
+            data.make("8" * 64)
+    assert proofs[1].left == 0
+    assert data.mentions() == []
+    made = data.make("8" * 64)
+    assert EMAIL not in data.emails(made) and sum(made["rows"].values()) == 58
+
+
+def test_a_report_of_refused_rows_that_is_stored_while_the_person_is_deleted_is_not_kept(data, monkeypatch):
+    with_erasure(monkeypatch, snapshot_job, data, f"datasets/loans/refused/{'8' * 64}")
+    with pytest.raises(RetryableError, match="make it again"):
+        data.make("8" * 64, SCHEMA.replace("KNOWN", "true"))
+    assert data.mentions() == []
