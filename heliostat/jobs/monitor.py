@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -33,6 +35,8 @@ from heliostat.systems.revisions import Revisions
 
 _MOST_DELIVERIES: Final = 1_000
 """In one look; what is left waits for the next."""
+_PATIENCE: Final = 30.0
+"""Seconds of one look that a sink which does not answer may take from the others; its alarms wait, each in its turn."""
 
 
 def watch(specification: MonitorSpecification) -> None:
@@ -80,22 +84,26 @@ def _written(state: MonitorState) -> bytes:
 
 def deliver(revisions: Revisions, monitor: Monitor, now: datetime) -> None:
     """Send what waits to be sent now, and note what became of each."""
-    sinks = {sink.name: sink for sink in monitor.sinks}
+    sinks, failing = {sink.name: sink for sink in monitor.sinks}, Counter[str]()
     for _ in range(_MOST_DELIVERIES):
-        waiting = [each for each in due(state_of(revisions.newest()[1]).outbox, now) if each.sink in sinks]
+        outbox = state_of(revisions.newest()[1]).outbox
+        waiting = [each for each in due(outbox, now) if each.sink in sinks and failing[each.sink] < _PATIENCE]
         if not waiting:
             return
         for each in waiting:
-            _deliver(revisions, sinks[each.sink], each, now)
+            if failing[each.sink] < _PATIENCE:
+                failing[each.sink] += _deliver(revisions, sinks[each.sink], each, now)
 
 
-def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime) -> None:
-    error, is_permanent = "", False
+def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime) -> float:
+    """Send one, and note what became of it; how many seconds were lost on a sink that does not take it now."""
+    error, is_permanent, begun = "", False, time.monotonic()
     try:
         send(sink, delivery)
     except (RetryableError, PermanentError) as problem:
         error, is_permanent = str(problem), isinstance(problem, PermanentError)
         progress(f"{sink.name} was not told: {error}")
+    lost = time.monotonic() - begun if error and not is_permanent else 0.0
 
     def noted(content: bytes | None) -> bytes:
         state = state_of(content)
@@ -103,6 +111,7 @@ def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime
         return _written(state.model_copy(update={"outbox": outbox}))
 
     revisions.change(noted)
+    return lost
 
 
 def send(sink: Sink, delivery: Delivery) -> None:
