@@ -3,7 +3,7 @@ is due, as a Ray job.
 
 Reports are written first, under their windows' names; then alarms, what waits to be sent and what was looked at, as one
 revision; then what waits is sent, and each delivery is noted. Whoever is killed leaves a state that the next look goes on
-from: what was sent and not noted is sent again, under its id.
+from: what was sent and not noted is sent again, under its id. Of two looks at once one sends each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from heliostat.jobs.monitoring.model import Answering
 from heliostat.jobs.monitoring.reference import reference_of
 from heliostat.jobs.monitoring.snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
-from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
+from heliostat.monitoring.deliveries import Delivery, delivered, due, failed, take
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
 from heliostat.monitoring.state import MonitorState, after, state_of
 from heliostat.spec.monitoring import MonitorSpecification, other_window_key, proposal_key, states, window_key
@@ -88,11 +88,27 @@ def deliver(revisions: Revisions, monitor: Monitor, now: datetime) -> None:
     for _ in range(_MOST_DELIVERIES):
         outbox = state_of(revisions.newest()[1]).outbox
         waiting = [each for each in due(outbox, now) if each.sink in sinks and failing[each.sink] < _PATIENCE]
+        waiting = [each for each in waiting if not each.is_taken(datetime.now(UTC))]
         if not waiting:
             return
         for each in waiting:
-            if failing[each.sink] < _PATIENCE:
+            if failing[each.sink] < _PATIENCE and _take(revisions, each):
                 failing[each.sink] += _deliver(revisions, sinks[each.sink], each, now)
+
+
+def _take(revisions: Revisions, delivery: Delivery) -> bool:
+    """Have nobody else send it, as another look at the same time; whether it is this one's."""
+    mine = False
+
+    def taken(content: bytes | None) -> bytes | None:
+        nonlocal mine
+        state = state_of(content)
+        outbox = take(state.outbox, delivery, datetime.now(UTC))
+        mine = outbox is not None
+        return _written(state.model_copy(update={"outbox": outbox})) if mine else None
+
+    revisions.change(taken)
+    return mine
 
 
 def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime) -> float:
