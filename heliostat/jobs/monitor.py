@@ -29,6 +29,7 @@ from heliostat.spec.monitoring import MonitorSpecification, other_window_key, pr
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import Email, Sink, Slack
 from heliostat.systems import alarm_sinks
+from heliostat.systems.erasures import erasures
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore, open_store
 from heliostat.systems.revisions import Revisions
@@ -45,8 +46,13 @@ def watch(specification: MonitorSpecification) -> None:
 
 
 def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
-    """Look, keep what was found, and send what waits."""
+    """Look, keep what was found, and send what waits.
+
+    Raises:
+        RetryableError: rows of a person who was deleted meanwhile may be in it; nothing is kept.
+    """
     store = open_store(specification.store)
+    before = erasures(store)
     specification = with_what_is_left(specification, store)
     revisions = Revisions(store, states(specification.name))
     now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
@@ -54,6 +60,8 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
     state = _state(specification, store, revisions)
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
         found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+    if erasures(store) != before:
+        raise RetryableError("a person's rows were deleted while they were looked at: look again")
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
     for version, report in others.reports:

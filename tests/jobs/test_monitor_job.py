@@ -21,8 +21,9 @@ from heliostat.jobs import monitor
 from heliostat.jobs.monitoring import model as monitor_model
 from heliostat.monitoring import deliveries, intervals
 from heliostat.packaging.contents import Contents
+from heliostat.spec.erasure import key_of
 from heliostat.spec.findings import State
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 NEXT = MONDAY + DAY + dt.timedelta(hours=2)
 """When the window of Monday is over and its grace too."""
@@ -239,6 +240,26 @@ def test_killed_at_any_write_the_next_look_tells_each_alarm_and_none_twice(
     assert len({each["id"] for each in receiver.got}) == 2, "what is sent again is known by its id"
     assert state.outbox.waiting == ()
     assert breached(state) == {"drift/weight", "prediction-drift/prediction"}
+
+
+def test_a_look_that_read_rows_of_a_person_who_is_deleted_meanwhile_keeps_nothing(
+    world: Watched, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.look(NEXT - DAY, drift={})  # the reference is there
+    world.log(MONDAY, birds(400, 2, heavier=2.0))
+    plain = monitor.look
+
+    def erased_meanwhile(*given: Any) -> Any:
+        found = plain(*given)
+        world.store.put(key_of("birds", "e" * 32), b"{}")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(monitor, "look", erased_meanwhile)
+        with pytest.raises(RetryableError, match="look again"):
+            world.look(NEXT, drift={})
+    assert not [info.key for info in world.store.list("monitors/birds/windows/")] and receiver.got == []
+    assert breached(world.look(NEXT + dt.timedelta(minutes=1), drift={})) == {"drift/weight"}
 
 
 def test_an_answer_without_the_declared_field_is_told(world: Watched) -> None:
