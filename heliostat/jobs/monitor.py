@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -92,7 +91,8 @@ def _written(state: MonitorState) -> bytes:
 
 def deliver(revisions: Revisions, monitor: Monitor, now: datetime) -> None:
     """Send what waits to be sent now, and note what became of each."""
-    sinks, failing = {sink.name: sink for sink in monitor.sinks}, Counter[str]()
+    sinks = {sink.name: sink for sink in monitor.sinks}
+    failing = dict.fromkeys(sinks, 0.0)
     for _ in range(_MOST_DELIVERIES):
         outbox = state_of(revisions.newest()[1]).outbox
         waiting = [each for each in due(outbox, now) if each.sink in sinks and failing[each.sink] < _PATIENCE]
