@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query, status
@@ -15,9 +16,10 @@ from heliostat.spec.base import Name
 from heliostat.spec.branch_environments import EnvironmentOrder
 from heliostat.spec.data_sets import PrunedData
 from heliostat.spec.erasure import ErasureAnnouncement, ErasureId, ErasureProof
+from heliostat.spec.review import truth_key
 from heliostat.spec.roles import AccessPolicy, Identity, Permission, refusal
-from heliostat.systems.erasures import ErasedPeople
-from heliostat.systems.objects import open_store
+from heliostat.systems.erasures import ErasedPeople, announced
+from heliostat.systems.objects import ObjectStore, open_store
 
 _MOST = 1_000
 
@@ -97,10 +99,10 @@ def _add_erasures(app: FastAPI, reconciler: Reconciler) -> None:
         reconciler.ledger.wake()
 
     @app.post("/v1/applications/{name}/erasures")
-    async def begin(name: Name, announced: ErasureAnnouncement, who: Who) -> ErasureAnnouncement:
-        gone = reconciler.store.reviews.forget(name, ErasedPeople((announced,)))
-        note(who, "person.erase-begin", name, announced.reason, {**announced.told(), "reviewItems": gone})
-        return announced
+    async def begin(name: Name, begun: ErasureAnnouncement, who: Who) -> ErasureAnnouncement:
+        gone = len(reconciler.store.reviews.forget(name, ErasedPeople((begun,))))
+        note(who, "person.erase-begin", name, begun.reason, {**begun.told(), "reviewItems": gone})
+        return begun
 
     @app.post("/v1/applications/{name}/data-sets/pruned")
     async def pruned(name: Name, told: PrunedData, who: Who) -> PrunedData:
@@ -109,8 +111,18 @@ def _add_erasures(app: FastAPI, reconciler: Reconciler) -> None:
 
     @app.put("/v1/applications/{name}/erasures/{erasure}")
     async def end(name: Name, erasure: ErasureId, proof: ErasureProof, who: Who) -> ErasureProof:
+        # Until it was announced in the object store, items of theirs may have been read from there, and labelled.
+        objects = open_store(reconciler.settings.inputs.store)
+        people = await asyncio.to_thread(announced, objects, name)
+        gone = reconciler.store.reviews.forget(name, ErasedPeople(people))
+        await asyncio.to_thread(_delete, objects, [truth_key(name, item) for item in gone])
         note(who, "person.erase", name, proof.reason, {"erasure": erasure, **proof.told()})
         return proof
+
+
+def _delete(objects: ObjectStore, keys: Iterable[str]) -> None:
+    for key in keys:
+        objects.delete(key)
 
 
 def _add_environments(app: FastAPI, reconciler: Reconciler) -> None:

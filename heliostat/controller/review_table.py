@@ -159,14 +159,14 @@ class ReviewTable:
             query = "DELETE FROM review_files WHERE application = ? AND key = ?"
             self._db.executemany(query, [(application, key) for key in keys])
 
-    def forget(self, application: str, people: ErasedPeople) -> int:
-        """Remove the items of people whose data are deleted, with what was said of them; how many."""
+    def forget(self, application: str, people: ErasedPeople) -> list[str]:
+        """Remove the items of people whose data are deleted, with what was said of them; which."""
         rows = self._db.execute("SELECT item FROM review_items WHERE application = ?", (application,))
         items = (ReviewItem.model_validate_json(item) for (item,) in rows)
         gone = [each.id for each in items if people.has(each.inputs, each.at)]
         with self.whole():
             self._remove(application, gone)
-        return len(gone)
+        return gone
 
     def _remove(self, application: str, items: Collection[str]) -> None:
         for table, column in (("review_labels", "item"), ("review_truths", "item"), ("review_items", "id")):

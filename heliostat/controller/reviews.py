@@ -220,7 +220,6 @@ def _turn(who: Identity) -> str:
 def _fresh(objects: ObjectStore, name: str, known: set[str], before: float) -> list[tuple[str, list[ReviewItem]]]:
     """The items of objects that were not read yet, but those of before a time, of people whose data are deleted, and damaged
     lines."""
-    erased = ErasedPeople(announced(objects, name))
     found: list[tuple[str, list[ReviewItem]]] = []
     for info in objects.list(items_prefix(name)):
         if info.key in known:
@@ -229,9 +228,9 @@ def _fresh(objects: ObjectStore, name: str, known: set[str], before: float) -> l
             lines = objects.get(info.key).splitlines()
         except ObjectMissingError:
             continue
-        items = [item for line in lines if (item := _read(line)) is not None and item.at >= before]
-        found.append((info.key, [item for item in items if not erased.has(item.inputs, item.at)]))
-    return found
+        found.append((info.key, [item for line in lines if (item := _read(line)) is not None and item.at >= before]))
+    erased = ErasedPeople(announced(objects, name))  # behind the reading: whoever deletes announces it, and removes then
+    return [(key, [item for item in items if not erased.has(item.inputs, item.at)]) for key, items in found]
 
 
 def _read(line: bytes) -> ReviewItem | None:

@@ -166,13 +166,12 @@ class Erasing:
 
     def _erase_labels(self) -> None:
         places = frozenset(self._progress.predictions)
-        for info in list(self._store.list(f"ground-truth/{self._application}/")):
+        for key, content in contents(self._store, f"ground-truth/{self._application}/"):
             self._searched["files of labels"] += 1
-            if places and (cleaned := self._without_labels(info.key, places)) is not None:
-                self._replace(info.key, cleaned)
+            if places and (cleaned := self._without_labels(key, content, places)) is not None:
+                self._replace(key, cleaned)
 
-    def _without_labels(self, key: str, places: frozenset[Place]) -> Cleaned | None:
-        content = self._store.get(key)
+    def _without_labels(self, key: str, content: bytes, places: frozenset[Place]) -> Cleaned | None:
         if key.endswith(".parquet"):
             return objects.labels(content, places)
         if key.endswith((".jsonl", ".ndjson")):

@@ -14,19 +14,18 @@ from heliostat.governance.subjects import Subject
 from heliostat.ml.datasets import SPLITS, Parts, Snapshot, put_json, save
 from heliostat.ml.snapshots import told
 from heliostat.spec.addresses import StoreAddress
+from heliostat.spec.data_sets import manifest_place
 from heliostat.spec.erasure import ErasedSnapshot
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.objects import ObjectStore, contents, open_store
 
 STATISTICS: Final = "statistics and schemas of snapshots"
 
 
 def manifests(store: ObjectStore, name: str) -> Iterator[dict[str, Any]]:
     """The manifests of a data set's snapshots, also of those whose bytes are gone."""
-    for info in store.list(f"datasets/{name}/"):
-        parts = info.key.split("/")
-        if len(parts) == 4 and parts[3] == "manifest.json":
-            yield json.loads(store.get(info.key))
+    for _, content in contents(store, f"datasets/{name}/", manifest_place):
+        yield json.loads(content)
 
 
 def is_erased(manifest: dict[str, Any]) -> bool:

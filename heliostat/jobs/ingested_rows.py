@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -120,7 +121,10 @@ class Ingested:
         Raises:
             RetryableError: somebody was.
         """
-        if erased_parts(self._store, self._name).keys() != self._erased.keys():
+        erased = erased_parts(self._store, self._name)
+        if erased.keys() != self._erased.keys():
+            for digest in erased:  # one that was read again has been put again as well
+                self._store.delete(ingested.part_key(self._name, digest))
             raise RetryableError("a person's rows were deleted while a data set was made of them: make it again")
 
     def reading(self, labels: Reading | None, later: int) -> Reading | None:
@@ -156,7 +160,10 @@ class Ingested:
 
     def _whole(self, state: SourceState) -> SourceState:
         """What was read, without what is gone of it; a query is read from its beginning then."""
-        there = {place[2] for info in self._store.list(ingested.top(self._name)) if (place := ingested.place(info.key))}
+        found = (ingested.place(info.key) for info in self._store.list(f"{ingested.top(self._name)}parts/"))
+        there = {place[2] for place in found if place is not None}
+        for digest in there & self._erased.keys():  # a run that was killed beside a deletion put it again
+            self._store.delete(ingested.part_key(self._name, digest))
         parts = tuple(part for part in state.parts if part.digest in there)
         if len(parts) == len(state.parts):
             return state
@@ -248,8 +255,11 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
         return None, (), None
     source = ingestion.labels.files
     store = open_store(store_address(source, own))
-    files = listed(source, store)
-    contents = [(store.uri(info.key), store.get(info.key)) for info in files]
+    contents, size = list[tuple[str, bytes]](), 0
+    for info in listed(source, store):
+        with suppress(ObjectMissingError):  # somebody took it back since
+            contents.append((store.uri(info.key), store.get(info.key)))
+            size += info.size
     if not contents:
         raise PermanentError(f"there are no labels at {source.uri}: no file ends with .{source.format}")
     tables = [table_of_file(source, uri, content) for uri, content in contents]
@@ -257,7 +267,7 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
         DataSource(uri=uri, digest=hashlib.sha256(content).hexdigest(), rows=table.num_rows, note="labels")
         for (uri, content), table in zip(contents, tables, strict=True)
     ]
-    rows, size = sum(table.num_rows for table in tables), sum(info.size for info in files)
+    rows = sum(table.num_rows for table in tables)
     reading = Reading(source=ingested.digest_of_source(source), rows=rows, size=size)
     found = together(zip([uri for uri, _ in contents], tables, strict=True), types=_has_types(source))
     require_typed(source, found)

@@ -3,13 +3,14 @@ is due, as a Ray job.
 
 Reports are written first, under their windows' names; then alarms, what waits to be sent and what was looked at, as one
 revision; then what waits is sent, and each delivery is noted. Whoever is killed leaves a state that the next look goes on
-from: what was sent and not noted is sent again, under its id.
+from: what was sent and not noted is sent again, under its id. Of two looks at once one sends each.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,19 +21,22 @@ from heliostat.jobs.monitoring.model import Answering
 from heliostat.jobs.monitoring.reference import reference_of
 from heliostat.jobs.monitoring.snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
-from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
+from heliostat.monitoring.deliveries import Delivery, delivered, due, failed, take
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
 from heliostat.monitoring.state import MonitorState, after, state_of
 from heliostat.spec.monitoring import MonitorSpecification, other_window_key, proposal_key, states, window_key
 from heliostat.spec.monitors import Monitor
 from heliostat.spec.notifications import Email, Sink, Slack
 from heliostat.systems import alarm_sinks
+from heliostat.systems.erasures import erasures
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectStore, open_store
 from heliostat.systems.revisions import Revisions
 
 _MOST_DELIVERIES: Final = 1_000
 """In one look; what is left waits for the next."""
+_PATIENCE: Final = 30.0
+"""Seconds of one look that a sink which does not answer may take from the others; its alarms wait, each in its turn."""
 
 
 def watch(specification: MonitorSpecification) -> None:
@@ -41,8 +45,13 @@ def watch(specification: MonitorSpecification) -> None:
 
 
 def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
-    """Look, keep what was found, and send what waits."""
+    """Look, keep what was found, and send what waits.
+
+    Raises:
+        RetryableError: rows of a person who was deleted meanwhile may be in it; nothing is kept.
+    """
     store = open_store(specification.store)
+    before = erasures(store)
     specification = with_what_is_left(specification, store)
     revisions = Revisions(store, states(specification.name))
     now = datetime.now(UTC) if specification.at is None else datetime.fromtimestamp(specification.at, UTC)
@@ -50,6 +59,8 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
     state = _state(specification, store, revisions)
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
         found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+    if erasures(store) != before:
+        raise RetryableError("a person's rows were deleted while they were looked at: look again")
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
     for version, report in others.reports:
@@ -81,21 +92,42 @@ def _written(state: MonitorState) -> bytes:
 def deliver(revisions: Revisions, monitor: Monitor, now: datetime) -> None:
     """Send what waits to be sent now, and note what became of each."""
     sinks = {sink.name: sink for sink in monitor.sinks}
+    failing = dict.fromkeys(sinks, 0.0)
     for _ in range(_MOST_DELIVERIES):
-        waiting = [each for each in due(state_of(revisions.newest()[1]).outbox, now) if each.sink in sinks]
+        outbox = state_of(revisions.newest()[1]).outbox
+        waiting = [each for each in due(outbox, now) if each.sink in sinks and failing[each.sink] < _PATIENCE]
+        waiting = [each for each in waiting if not each.is_taken(datetime.now(UTC))]
         if not waiting:
             return
         for each in waiting:
-            _deliver(revisions, sinks[each.sink], each, now)
+            if failing[each.sink] < _PATIENCE and _take(revisions, each):
+                failing[each.sink] += _deliver(revisions, sinks[each.sink], each, now)
 
 
-def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime) -> None:
-    error, is_permanent = "", False
+def _take(revisions: Revisions, delivery: Delivery) -> bool:
+    """Have nobody else send it, as another look at the same time; whether it is this one's."""
+    mine = False
+
+    def taken(content: bytes | None) -> bytes | None:
+        nonlocal mine
+        state = state_of(content)
+        outbox = take(state.outbox, delivery, datetime.now(UTC))
+        mine = outbox is not None
+        return _written(state.model_copy(update={"outbox": outbox})) if mine else None
+
+    revisions.change(taken)
+    return mine
+
+
+def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime) -> float:
+    """Send one, and note what became of it; how many seconds were lost on a sink that does not take it now."""
+    error, is_permanent, begun = "", False, time.monotonic()
     try:
         send(sink, delivery)
     except (RetryableError, PermanentError) as problem:
         error, is_permanent = str(problem), isinstance(problem, PermanentError)
         progress(f"{sink.name} was not told: {error}")
+    lost = time.monotonic() - begun if error and not is_permanent else 0.0
 
     def noted(content: bytes | None) -> bytes:
         state = state_of(content)
@@ -103,6 +135,7 @@ def _deliver(revisions: Revisions, sink: Sink, delivery: Delivery, now: datetime
         return _written(state.model_copy(update={"outbox": outbox}))
 
     revisions.change(noted)
+    return lost
 
 
 def send(sink: Sink, delivery: Delivery) -> None:

@@ -21,7 +21,7 @@ from heliostat.monitoring.logged import COMMON, Reading, read
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.ingestion import PredictionsSource
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, contents, open_store
 
 _DAY: Final = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 _ROW_BYTES: Final = 100
@@ -53,15 +53,15 @@ def predicted(
     schema = _schema(store, [info.key for info in files], columns)
     with tempfile.TemporaryDirectory(prefix="heliostat-join-") as folder:
         join = Join(Path(folder, "join"), sum(info.size for info in files) // _ROW_BYTES, datetime.now(UTC))
-        for info in files:
-            for table in read([(info.key, pa.BufferReader(store.get(info.key)))], columns, reading):
+        for key in [info.key for info in files]:
+            for table in read(_there(store, key), columns, reading):
                 kept = table if until is None else table.filter(before(table["time"], "time", until))
                 join.add_predictions(kept.cast(schema))
-        for info in store.list(labels_prefix(source.application)):
-            labels = labels_of(info.key, store.get(info.key))
+        for key, content in contents(store, labels_prefix(source.application)):
+            labels = labels_of(key, content)
             join.add_labels(labels.table)
             if labels.problem:
-                told.append(f"{info.key}: {labels.problem}")
+                told.append(f"{key}: {labels.problem}")
         tables = [table.filter(pc.is_valid(table["label"])) for table in join.joined()]
     counts = join.counts
     told += [*reading.problems, *counts.problems]
@@ -89,6 +89,14 @@ def versions_in(note: str) -> list[str]:
     return note.removeprefix(_ANSWERED).split(", ") if note.startswith(_ANSWERED) else []
 
 
+def _there(store: ObjectStore, key: str) -> list[tuple[str, pa.BufferReader]]:
+    """A file of the log; none where it went since, with the last person who was in it."""
+    try:
+        return [(key, pa.BufferReader(store.get(key)))]
+    except ObjectMissingError:
+        return []
+
+
 def _is_after(key: str, until: datetime | None) -> bool:
     day = _DAY.search(key)
     return until is not None and day is not None and day[1] > until.astimezone(UTC).date().isoformat()
@@ -110,5 +118,5 @@ def _schemas(store: ObjectStore, keys: Iterator[str]) -> Iterator[pa.Schema]:
     for key in keys:
         try:
             yield pq.read_schema(pa.BufferReader(store.get(key)))
-        except (pa.ArrowException, OSError):
+        except (ObjectMissingError, pa.ArrowException, OSError):
             continue

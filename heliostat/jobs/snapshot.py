@@ -10,6 +10,7 @@ import heliostat
 from heliostat.data.profiles import Profile
 from heliostat.data.schema import SchemaError, read
 from heliostat.data.storage import from_bytes
+from heliostat.jobs.people_erased import NobodyErased
 from heliostat.jobs.personal_texts import PersonalTexts
 from heliostat.jobs.sample_of import rows_of
 from heliostat.jobs.specification import progress, run
@@ -39,16 +40,18 @@ def snapshot(specification: SnapshotSpecification) -> None:
 
 
 def _made(specification: SnapshotSpecification, personal: PersonalTexts) -> None:
+    store = open_store(specification.store)
+    nobody_erased = NobodyErased(store, specification.name)
     found = rows_of(specification, progress, personal.know)
     if isinstance(found.data, datasets.Tables):
         personal.know(*(table for _, table in found.data))
     data = found.data
-    store = open_store(specification.store)
     told: list[SplitFinding] = []
 
     def held(splits: Mapping[str, Split]) -> None:
-        told.extend(_held(specification, store, splits, data.label, personal))
+        told.extend(_held(specification, store, splits, data.label, personal, nobody_erased))
         found.require_current()
+        nobody_erased.require()
 
     more: dict[str, Any] = {"sample": specification.sample} if specification.sample is not None else {}
     if specification.personal:
@@ -59,18 +62,21 @@ def _made(specification: SnapshotSpecification, personal: PersonalTexts) -> None
         if specification.sample is None:
             raise
         raise PermanentError(f"{sample_text(specification.sample)} of {specification.name}: {error}") from None
+    nobody_erased.require_of(manifest["digest"])
     made = _making(specification, data, told, found.reading)
     datasets.put_json(store, specification.result_key, {**manifest, **({"made": made} if made else {})})
     found.done()
 
 
 def _held(
-    specification: SnapshotSpecification, store: ObjectStore, splits: Mapping[str, Split], label: str, personal: PersonalTexts
-) -> tuple[SplitFinding, ...]:
+    specification: SnapshotSpecification, store: ObjectStore, splits: Mapping[str, Split], label: str,
+    personal: PersonalTexts, nobody_erased: NobodyErased,
+) -> tuple[SplitFinding, ...]:  # fmt: skip
     """Hold the splits to the workload's schema, where there is one; what fails and stops nothing.
 
     Raises:
         PermanentError: something that a model would learn from is not as expected; with everything that is not.
+        RetryableError: that tells of rows of a person who was deleted since they were read.
     """
     if specification.data_schema is None:
         return ()
@@ -81,7 +87,7 @@ def _held(
         raise PermanentError(str(error)) from None
     found = personal.discreet(hold(schema, splits, label, lambda: _reference(specification, store)), splits)
     if not found.holds:
-        raise PermanentError(_refused(specification, store, found))
+        raise PermanentError(_refused(specification, store, found, nobody_erased))
     return found.others
 
 
@@ -95,7 +101,7 @@ def _reference(specification: SnapshotSpecification, store: ObjectStore) -> Prof
         return None
 
 
-def _refused(specification: SnapshotSpecification, store: ObjectStore, found: Held) -> str:
+def _refused(specification: SnapshotSpecification, store: ObjectStore, found: Held, nobody_erased: NobodyErased) -> str:
     """Keep why the data is refused, with the rows; what is told of it."""
     key = f"{prefix_of(specification.name)}refused/{specification.identity}.json"
     report: dict[str, Any] = {
@@ -110,6 +116,7 @@ def _refused(specification: SnapshotSpecification, store: ObjectStore, found: He
         "stoppingNothing": [each.as_json() for each in found.others],
     }
     datasets.put_json(store, key, report)
+    nobody_erased.require_of_object(key)
     return "\n  ".join(
         [
             f"the data of {specification.name} is not as its schema.yaml expects, and nothing is trained on it:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from heliostat.spec import ingested
@@ -42,6 +43,28 @@ def proven(store: ObjectStore) -> frozenset[str]:
     return frozenset(key.rpartition("/")[2].removesuffix(ends) for key in keys)
 
 
+@dataclass(frozen=True)
+class Erasures:
+    """The deletions of people, by their ids: of all applications, for several learn of one data set."""
+
+    announced: frozenset[str]
+    proven: frozenset[str]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one is not ended: rows may go while they are read."""
+        return not self.announced <= self.proven
+
+
+def erasures(store: ObjectStore) -> Erasures:
+    """Those that there are now.
+
+    Raises:
+        RetryableError, PermanentError: the store does not answer.
+    """
+    return Erasures(all_announced(store), proven(store))
+
+
 class ErasedPeople:
     """Whose rows are not stored any more."""
 
@@ -52,6 +75,7 @@ class ErasedPeople:
                 place = each.field, token
                 self._until[place] = max(each.at, self._until.get(place, each.at))
         self._fields = {field for field, _ in self._until}
+        self._texts = {token.encode() for _, token in self._until}
 
     def __bool__(self) -> bool:
         """Whether there is anybody."""
@@ -64,6 +88,10 @@ class ErasedPeople:
         return any(
             at <= self._until.get((field, row[field]), -1.0) for field in self._fields if isinstance(row.get(field), str)
         )
+
+    def are_in(self, line: bytes) -> bool:
+        """Whether a line that nobody can read has one of them in it, whenever it was written."""
+        return any(text in line for text in self._texts)
 
 
 def erased_parts(store: ObjectStore, name: str) -> dict[Digest, ErasedPart]:

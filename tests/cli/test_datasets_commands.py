@@ -16,6 +16,7 @@ from mlflow_here import mlflow_here
 from roles_over_http import Roles
 from rollout_records import desired, entry
 
+from heliostat.cli.commands import datasets_prune
 from heliostat.cli.datasets.catalogue import read
 from heliostat.cli.datasets.columns import told
 from heliostat.cli.datasets.lineage import Lineage, Use
@@ -242,6 +243,26 @@ def test_prune_keeps_whatever_is_used_and_says_why(stack, data, registry, deploy
     assert f"deleted flights@{newest[:12]}" in deleted, "a newer one was made"
     assert {each.digest for each in read(data.store).snapshots} >= {used, served, in_state, parent}
     assert "was pruned; the code cccccccccccc with the same parameters makes it again" in stack("datasets", "show", idle).err
+
+
+def test_what_somebody_begins_to_use_while_pruning_is_thought_over_stays(
+    stack, data, registry, deployed_platform, controller_url, monkeypatch
+):
+    taken, idle = (data.make(shift=shift, at=time.time() - 2 * MONTH) for shift in (11, 12))
+    data.make(shift=13)
+    data.age(taken)
+    data.age(idle)
+    deployed_platform.exports(platform={**deployed_platform.platform(controller_url), "trackingUri": registry._uri})
+
+    def train_on_it(count, yes):
+        assert count == 2
+        trained(registry, taken, registered=False)
+        return True
+
+    monkeypatch.setattr(datasets_prune, "_agreed", train_on_it)
+    deleted = stack.ok("datasets", "prune", "--yes")
+    assert f"deleted flights@{idle[:12]}" in deleted and taken[:12] not in deleted.partition("deleted")[2]
+    assert taken in {each.digest for each in read(data.store).snapshots}
 
 
 def test_nothing_is_pruned_while_it_is_not_known_who_uses_what(stack, data):

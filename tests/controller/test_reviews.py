@@ -19,7 +19,7 @@ from heliostat.analysis.ground_truth import GroundTruth
 from heliostat.controller.store import Store
 from heliostat.ml.label_files import LabelForm, read
 from heliostat.spec.addresses import StoreAddress
-from heliostat.spec.erasure import ErasureAnnouncement
+from heliostat.spec.erasure import ErasureAnnouncement, ErasureProof
 from heliostat.spec.review import (
     Review,
     ReviewClass,
@@ -173,6 +173,32 @@ async def test_items_of_a_deleted_person_go_and_do_not_come_again(world):
     world.cluster.start()
     async with world.cluster.client() as client:
         assert (await client.reviews("flights")).waiting == 3, "who comes again later is reviewed again"
+
+
+async def test_an_item_that_is_read_and_labelled_while_its_person_is_deleted_goes_with_the_end_of_it(world):
+    announced = ErasureAnnouncement(id="e" * 32, application="flights", field="who", tokens=("hmac:k:1",), at=ASKED + 10)
+    await world.client.begin_erasure(announced)
+    assert (await world.client.reviews("flights")).waiting == 3, "the object store does not say it yet"
+    for who in ("ada", "bob"):
+        await call(world, who, "PUT", f"/{item(1).id}", {"label": "late"})
+    assert item(1).id in truths(world)
+    objects = Directory(world.cluster.directory / "objects")
+    objects.put(f"governance/erasures/flights/{announced.id}.json", announced.model_dump_json().encode())
+    proof = ErasureProof(
+        id=announced.id,
+        application="flights",
+        field="who",
+        began=1.0,
+        ended=2.0,
+        searched={},
+        left=0,
+        objects=(),
+        snapshots=(),
+    )
+    await world.client.end_erasure(proof)
+    assert truths(world) == {}
+    told = await world.client.reviews("flights")
+    assert (told.waiting, told.settled) == (2, 0)
 
 
 async def test_the_page_needs_no_token_and_takes_nothing_from_elsewhere(world):

@@ -12,16 +12,17 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from test_ingested_snapshots import BY_GROUP, DAY, World, insert, table, timed
+from test_ingested_snapshots import BY_GROUP, DAY, World, insert, log, table, timed
 from test_ingested_snapshots import database as database
 from test_ingested_snapshots import world as world
 
 from heliostat.data.ingestion import Ingestion
 from heliostat.jobs import ingested_rows
 from heliostat.jobs.ingested_rows import Ingested
+from heliostat.ml.ground_truth import Label, record
 from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import BucketStore, ObjectMissingError, open_bucket
+from heliostat.systems.objects import BucketStore, Directory, ObjectMissingError, open_bucket, open_store
 from heliostat.systems.row_files import listed
 from heliostat.systems.storage.s3 import S3
 
@@ -208,3 +209,41 @@ def test_rows_without_a_cursor_are_told_for_they_would_never_be_read_again(world
         connection.execute("UPDATE rows SET updated = NULL WHERE id IN ('r3', 'r4')")
     with pytest.raises(PermanentError, match=r"2 rows have no 'updated'.*WHERE updated IS NOT NULL"):
         world.make(time=None)
+
+
+def going(monkeypatch: pytest.MonkeyPatch, *parts: str) -> None:
+    """Have objects go between the listing and the reading: those whose keys have one of these parts."""
+    plain = Directory.get
+
+    def get(self: Directory, key: str) -> bytes:
+        if any(part in key for part in parts):
+            self.delete(key)
+        return plain(self, key)
+
+    monkeypatch.setattr(Directory, "get", get)
+
+
+def test_labels_that_somebody_takes_back_while_others_are_read_are_left_out(world, tmp_path, monkeypatch):
+    world.put("a.parquet", table(0, 40).drop_columns(["late"]))
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for name, first in (("a", 0), ("b", 20)):
+        ids = [f"r{n}" for n in range(first, first + 20)]
+        pq.write_table(pa.table({"id": ids, "label": [n % 2 for n in range(20)]}), labels / f"{name}.parquet")
+    going(monkeypatch, "b.parquet")
+    manifest = world.make(time=None, labels={"files": {"kind": "files", "uri": f"file://{labels}"}, "on": "id"})
+    assert sum(manifest.rows.values()) == 20
+    assert manifest.made.reading.size == (labels / "a.parquet").stat().st_size, "what was taken back was not read"
+
+
+def test_files_of_the_log_and_labels_that_go_while_others_are_read_are_left_out(world, monkeypatch):
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.select(["request_id", "size", "late"])
+    world.source = {"kind": "predictions", "application": "app", "fields": ["size"]}
+    log(world, 0, range(40))
+    log(world, 1, range(40, 60))
+    record(world.address, "app", [Label(f"q{n}", float(n % 2)) for n in range(60)])
+    open_store(world.address).put("ground-truth/app/reviews/taken-back.jsonl", b'{"request_id": "q1", "label": 1}\n')
+    going(monkeypatch, "40.parquet", "taken-back")
+    by_request = {**BY_GROUP, "column": "request_id"}
+    manifest = world.make(until=DAY + timedelta(days=2), key=["request_id", "row"], time="time", split=by_request)
+    assert sum(manifest.rows.values()) == 40

@@ -20,10 +20,11 @@ from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, receiving, snaps
 
 from heliostat.jobs import monitor
 from heliostat.jobs.monitoring import model as monitor_model
-from heliostat.monitoring import intervals
+from heliostat.monitoring import deliveries, intervals
 from heliostat.packaging.contents import Contents
+from heliostat.spec.erasure import key_of
 from heliostat.spec.findings import State
-from heliostat.systems.errors import PermanentError
+from heliostat.systems.errors import PermanentError, RetryableError
 
 NEXT = MONDAY + DAY + dt.timedelta(hours=2)
 """When the window of Monday is over and its grace too."""
@@ -234,7 +235,7 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("step", range(12))
+@pytest.mark.parametrize("step", range(14))
 def test_killed_at_any_write_the_next_look_tells_each_alarm_and_none_twice(
     world: Watched, receiver: Any, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -251,6 +252,7 @@ def test_killed_at_any_write_the_next_look_tells_each_alarm_and_none_twice(
         patched.setattr(type(world.store), "put", dying)
         with contextlib.suppress(Killed):
             world.look(NEXT, drift={}, predictionDrift={})
+    monkeypatch.setattr(deliveries, "SENDING", dt.timedelta(0))  # the next look comes later than that
     state = world.look(NEXT + dt.timedelta(minutes=1), drift={}, predictionDrift={})
     assert {each["id"].partition("@")[0] for each in receiver.got} == {
         "birds/drift/weight", "birds/prediction-drift/prediction",
@@ -258,6 +260,26 @@ def test_killed_at_any_write_the_next_look_tells_each_alarm_and_none_twice(
     assert len({each["id"] for each in receiver.got}) == 2, "what is sent again is known by its id"
     assert state.outbox.waiting == ()
     assert breached(state) == {"drift/weight", "prediction-drift/prediction"}
+
+
+def test_a_look_that_read_rows_of_a_person_who_is_deleted_meanwhile_keeps_nothing(
+    world: Watched, receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.look(NEXT - DAY, drift={})  # the reference is there
+    world.log(MONDAY, birds(400, 2, heavier=2.0))
+    plain = monitor.look
+
+    def erased_meanwhile(*given: Any) -> Any:
+        found = plain(*given)
+        world.store.put(key_of("birds", "e" * 32), b"{}")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(monitor, "look", erased_meanwhile)
+        with pytest.raises(RetryableError, match="look again"):
+            world.look(NEXT, drift={})
+    assert not [info.key for info in world.store.list("monitors/birds/windows/")] and receiver.got == []
+    assert breached(world.look(NEXT + dt.timedelta(minutes=1), drift={})) == {"drift/weight"}
 
 
 def test_an_answer_without_the_declared_field_is_told(world: Watched) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from serving_fakes import Ask, Told, seal_here
 
-from heliostat.serving.prediction_log import files, sealing
+from heliostat.serving.prediction_log import files, sealing, writer
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.serving.prediction_log.spools import Head
 from heliostat.serving.prediction_log.writer import PredictionLog
@@ -111,6 +111,22 @@ def test_a_file_is_closed_at_its_age(address, tmp_path):
     log.add(b"id2", BODY, 1, ANSWER, 0.001)
     until(lambda: len(stored(address)[1]) == 2)
     log.close()
+
+
+def test_what_others_left_and_cannot_be_looked_at_now_stops_no_sealing(address, tmp_path, monkeypatch):
+    looks = []
+
+    def too_many(path):
+        looks.append(path)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(writer, "spools_in", too_many)
+    log = open_log(address, tmp_path)
+    until(lambda: looks)
+    monkeypatch.undo()
+    log.add(b"id1", BODY, 1, ANSWER, 0.001)
+    close(log)
+    assert [row["request_id"] for row in stored(address)[0]] == ["id1"]
 
 
 def test_a_killed_replica_loses_only_what_was_not_flushed(address, tmp_path):

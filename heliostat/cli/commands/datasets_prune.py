@@ -39,12 +39,11 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
 
     if as_json and not (yes or dry_run):
         raise UsageError("nobody is asked where JSON is written: say --yes, or --dry-run")
-    world = World.of(stack)
+    world, rules = World.of(stack), retention.Rules(older_than * 86_400, newest)
     known = world.seen()
     lineage = world.lineage()
     warn(known, lineage)
-    rows = ingested_rows.read(world.store, known.ingested)
-    verdicts = retention.judged(known, lineage, retention.Rules(older_than * 86_400, newest), time.time(), rows)
+    verdicts = retention.judged(known, lineage, rules, time.time(), ingested_rows.read(world.store, known.ingested))
     going = [each for each in verdicts if not each.keep]
     if as_json:
         write_json(
@@ -61,8 +60,17 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
         raise PermanentError(f"nothing is deleted while it is not known who uses what: {told}")
     if dry_run or not going or not _agreed(len(going), yes):
         return
+    # Somebody may have begun to use one while it was thought over.
+    world = World.of(stack)
+    known, lineage = world.seen(), world.lineage()
+    if lineage.unknown:
+        raise PermanentError(f"nothing is deleted while it is not known who uses what: {'; '.join(lineage.unknown)}")
+    again = retention.judged(known, lineage, rules, time.time(), ingested_rows.read(world.store, known.ingested))
+    going = retention.still(going, again)
+    if not going:
+        return
     world.caller.tell_pruning(going)
-    retention.prune(world.store, verdicts, lambda what: None if as_json else say.out(f"deleted {what}"))
+    retention.prune(world.store, going, lambda what: None if as_json else say.out(f"deleted {what}"))
 
 
 def _agreed(count: int, yes: bool) -> bool:

@@ -72,6 +72,12 @@ def _snapshots(catalogue: Catalogue, lineage: Lineage, rules: Rules, now: float)
             yield Verdict(each, False, "nothing uses it")
 
 
+def still(going: Sequence[Verdict], again: Sequence[Verdict]) -> list[Verdict]:
+    """What goes by an earlier judgement, and by a later one too; the same objects."""
+    gone = {(each.what, each.subject.keys) for each in again if not each.keep}
+    return [each for each in going if (each.what, each.subject.keys) in gone]
+
+
 def prune(store: ObjectStore, verdicts: Sequence[Verdict], tell: Callable[[str], None]) -> None:
     """Delete what does not stay. The manifest goes first: without it there is no snapshot, and what a kill leaves goes the
     next time. How a snapshot was made stays."""

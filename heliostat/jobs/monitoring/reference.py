@@ -19,7 +19,6 @@ from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
 from heliostat.jobs.monitoring.first_answers import USUAL_ROWS, reference_of_answers
 from heliostat.jobs.monitoring.model import Answering
 from heliostat.jobs.monitoring.personal import PersonalInputs
-from heliostat.jobs.monitoring.snapshot import erasures
 from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.tasks.evaluation import Evaluation
@@ -38,6 +37,7 @@ from heliostat.monitoring.sampling import Labelled
 from heliostat.monitoring.windows import by_window, from_micros, micros, numbers_of
 from heliostat.spec.monitoring import MonitorSpecification, reference_top, references
 from heliostat.spec.watches import CalendarWindows
+from heliostat.systems.erasures import erasures
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 

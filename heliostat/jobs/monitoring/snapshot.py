@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from heliostat.ml.datasets import Snapshot
 from heliostat.spec.data_sets import prefix_of
 from heliostat.spec.monitoring import MonitorSpecification
-from heliostat.systems.erasures import all_announced, proven
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 from heliostat.systems.references import take
-
-
-@dataclass(frozen=True)
-class Erasures:
-    """The deletions of people, by their ids: of all applications, for several learn of one data set."""
-
-    announced: frozenset[str]
-    proven: frozenset[str]
-
-    @property
-    def under_way(self) -> bool:
-        """Whether one is not ended: rows may go while they are read."""
-        return not self.announced <= self.proven
-
-
-def erasures(store: ObjectStore) -> Erasures:
-    """Those that there are now."""
-    return Erasures(all_announced(store), proven(store))
 
 
 def with_what_is_left(specification: MonitorSpecification, store: ObjectStore) -> MonitorSpecification:

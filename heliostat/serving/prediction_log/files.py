@@ -30,7 +30,7 @@ from heliostat.serving.prediction_log.sealing import Sealed
 from heliostat.serving.prediction_log.spools import Head
 from heliostat.spec.review import ReviewItem, choose, items_prefix
 from heliostat.systems.erasures import ErasedPeople, announced
-from heliostat.systems.objects import open_store
+from heliostat.systems.objects import ObjectStore, open_store
 
 _BATCH_ROWS: Final = 32_768
 """Of a row group of Parquet."""
@@ -53,25 +53,38 @@ def store(spool: Path, own: Head) -> Sealed:
         OSError: it cannot be read.
     """
     head = Head.read(spool)
-    columns = head.columns if head else own.columns
+    objects = open_store(own.store)
+    known = announced(objects, own.application)
+    while True:
+        sealed = _stored(spool, own, head, objects, ErasedPeople(known))
+        now = announced(objects, own.application)
+        if now == known:
+            break
+        # A deletion that was announced since may have looked for rows before these were there.
+        known = now
+    spool.unlink(missing_ok=True)
+    return sealed
+
+
+def _stored(spool: Path, own: Head, head: Head | None, objects: ObjectStore, erased: ErasedPeople) -> Sealed:
+    """Store a spool, which stays, without the rows of people; what was stored of it before is written over."""
     unread: dict[int, str] = {}
     aside: list[bytes] = []
     items: list[ReviewItem] = []
     days: dict[int, _Day] = {}
-    objects = open_store(own.store)
-    erased = ErasedPeople(announced(objects, own.application))
     keeps_all, reviewed = not erased, (head or own).review is not None
     with ExitStack() as files:
         with spool.open("rb") as source:
             for number, line, entry in _read(source, has_head=head is not None):
                 if isinstance(entry, Exception):
                     unread[number] = f"{type(entry).__name__}: {entry}"[:_SHOWN]
-                    aside.append(to_json({"reason": unread[number], "line": line.decode("latin-1")}) + b"\n")
+                    if not erased.are_in(line):
+                        aside.append(to_json({"reason": unread[number], "line": line.decode("latin-1")}) + b"\n")
                     continue
                 day = days.get(entry.day)
                 if day is None:
                     file = files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet"))
-                    day = days[entry.day] = _Day(file.name, columns)
+                    day = days[entry.day] = _Day(file.name, (head or own).columns)
                 rows = range(len(entry.asked)) if keeps_all else entry.without(erased)
                 day.add(entry, rows)
                 if reviewed:
@@ -80,14 +93,19 @@ def store(spool: Path, own: Head) -> Sealed:
             day.close()
             date = dt.date(1970, 1, 1) + dt.timedelta(days=number)
             objects.put_file(f"predictions/{own.application}/date={date:%Y-%m-%d}/{spool.stem}.parquet", day.path)
-    if items:
-        lines = b"".join(item.model_dump_json().encode() + b"\n" for item in items)
-        objects.put(f"{items_prefix(own.application)}{spool.stem}.jsonl", lines)
-    if aside:
-        objects.put(f"predictions-unread/{own.application}/{spool.stem}.jsonl", b"".join(aside))
-    spool.unlink(missing_ok=True)
+    chosen = b"".join(item.model_dump_json().encode() + b"\n" for item in items)
+    _put_lines(objects, f"{items_prefix(own.application)}{spool.stem}.jsonl", chosen, erased)
+    _put_lines(objects, f"predictions-unread/{own.application}/{spool.stem}.jsonl", b"".join(aside), erased)
     misfits = {name: why for day in days.values() for name, why in day.misfits.items()}
     return Sealed(predictions=sum(day.rows for day in days.values()), misfits=misfits, unread=unread)
+
+
+def _put_lines(objects: ObjectStore, key: str, lines: bytes, erased: ErasedPeople) -> None:
+    """Store lines, where there are any; those that are there may be of a person who was not erased then."""
+    if lines:
+        objects.put(key, lines)
+    elif erased:
+        objects.delete(key)
 
 
 def _read(source: Iterable[bytes], has_head: bool) -> Iterator[tuple[int, bytes, _Entry | Exception]]:

@@ -214,7 +214,10 @@ class PredictionLog:
             if closing:
                 return
             if time.monotonic() >= next_recovery:
-                self._recover()
+                try:
+                    self._recover()
+                except Exception as error:  # whatever it is, as too many open files: what is sealed here is sealed on
+                    self._tell("recover", f"spools in {self._folder} that others left cannot be looked at: {error}")
                 next_recovery = time.monotonic() + _RECOVER_SECONDS
 
     def _store_spool(self, spool: _Spool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _BATCH = 1000
+_PUT_BY = "heliostat-put"
+"""Name of the metadata that tells one attempt to put an object from those of others."""
 
 
 class S3:
@@ -130,15 +133,27 @@ class S3:
         return self.prefix + checked(key)
 
     def _put_first(self, key: str, data: bytes) -> bool:
+        """Put what nothing may be in the place of. boto3 asks again where an answer is lost or is 503, and finds what the
+        first time put there: which one did it is told by the object."""
         from botocore.exceptions import ClientError
 
+        mark = uuid.uuid4().hex
         try:
-            self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*")
+            self.client.put_object(
+                Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*", Metadata={_PUT_BY: mark}
+            )
             return True
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("PreconditionFailed", "412"):
-                return False
-            raise
+            if error.response.get("Error", {}).get("Code") not in ("PreconditionFailed", "412"):
+                raise
+            return error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0 and self._mark_of(key) == mark
+
+    def _mark_of(self, key: str) -> str:
+        try:
+            with self.errors(f"look for {self.uri(key)}"):
+                return self.client.head_object(Bucket=self.bucket, Key=self._key(key))["Metadata"].get(_PUT_BY, "")
+        except ObjectMissingError:
+            return ""
 
     @contextmanager
     def errors(self, what: str) -> Iterator[None]:
