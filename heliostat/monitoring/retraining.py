@@ -134,11 +134,11 @@ def _new_data(trigger: NewDataTrigger, known: Known) -> str:
         told = f"{enough:,}"
     else:
         enough = max(1, round((trigger.share or 0) * known.trained_rows))
-        told = f"{enough:,}, {trigger.share:.0%} of what it was trained on"
+        told = f"{enough:,}, {trigger.share:.0%} of what it was trained on,"
     if known.new_rows >= enough:
-        return f"{known.new_rows:,} labelled rows are new; {told}, are enough"
+        return f"{known.new_rows:,} labelled rows are new; {told} are enough"
     source = known.source
-    return f"{source.text}; {told}, are enough" if source is not None and (source.rows or 0) >= enough else ""
+    return f"{source.text}; {told} are enough" if source is not None and (source.rows or 0) >= enough else ""
 
 
 def _found(trigger: FindingTrigger, known: Known) -> str:

@@ -35,13 +35,13 @@ def test_nothing_asks_for_a_retraining_where_no_trigger_does():
 
 
 def test_new_data_are_enough_by_number_or_by_share():
-    assert decided(DATA).reasons == ("2,000 labelled rows are new; 1,000, are enough",)
+    assert decided(DATA).reasons == ("2,000 labelled rows are new; 1,000 are enough",)
     assert decided(NewDataTrigger(share=0.2)).proposed and not decided(NewDataTrigger(share=0.21)).proposed
 
 
 def test_new_rows_of_the_source_are_enough_as_those_of_the_log_are_and_neither_adds_to_the_other():
     source = NewRows(place="s3://b/x", rows=1_500)
-    assert decided(DATA, new_rows=900, source=source).reasons == ("1,500 rows of s3://b/x are new; 1,000, are enough",)
+    assert decided(DATA, new_rows=900, source=source).reasons == ("1,500 rows of s3://b/x are new; 1,000 are enough",)
     few = NewRows(place="s3://b/x", rows=600)
     assert not decided(DATA, new_rows=600, source=few).reasons, "they may be the same rows"
     unknown = NewRows(place="s3://b/x", problem="the store answered 403")
