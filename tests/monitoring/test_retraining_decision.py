@@ -54,6 +54,16 @@ def test_new_rows_of_the_source_are_enough_as_those_of_the_log_are_and_neither_a
     assert decided(UpstreamTrigger(), new_rows=0, source=few, upstream={"a": ("1", "2")}).proposed
 
 
+def test_labels_of_the_log_hold_nothing_to_learn_where_the_source_of_the_data_has_nothing_new():
+    none = NewRows(place="s3://b/x", rows=0)
+    held = decided(DATA, source=none)
+    assert not held.proposed and held.reasons, "it is wanted still, and goes on once rows come"
+    assert held.held_back == ("no row of s3://b/x is new, and of that its data are made: the same rows would come out",)
+    assert decided(DATA, source=none.model_copy(update={"about": True})).proposed, "a file that was written anew has its size"
+    assert decided(DATA, UpstreamTrigger(), source=none, upstream={"a": ("1", "2")}).proposed, "of others rows are other data"
+    assert decided(DATA, source=none, policy={"least_new_rows": 0}).proposed, "whoever asks for none is given it"
+
+
 def test_a_schedule_is_due_once_and_not_before_its_time():
     monthly = ScheduleTrigger(schedule="0 3 15 * *")
     assert decided(monthly).reasons == ("it was due at 2026-01-15 03:00 UTC by its schedule, 0 3 15 * *",)
@@ -69,6 +79,8 @@ def test_a_breach_asks_for_it_only_in_as_many_windows_one_after_another():
     assert decided(two, findings=(finding(BREACH, 1), finding(OK, 2), finding(BREACH, 3))).reasons == ()
     [reason] = decided(two, findings=(finding(BREACH, 3), finding(BREACH, 1), finding(UNKNOWN, 2))).reasons
     assert reason == "flights/quality/roc_auc in 2 windows one after another, last: roc_auc is breach"
+    [reason] = decided(FindingTrigger(windows=1), findings=(finding(BREACH, 1),)).reasons
+    assert reason == "flights/quality/roc_auc in the newest window: roc_auc is breach"
     assert decided(two, findings=(finding(BREACH, 1), finding(BREACH, 2)), trained=START + 2 * DAY).reasons == ()
     corrected = (finding(BREACH, 1), finding(BREACH, 2), finding(OK, 2))
     assert decided(two, findings=corrected).reasons == (), "late labels had the window looked at again"
