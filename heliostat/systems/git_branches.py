@@ -130,7 +130,7 @@ def top_of(folder: Path, environment: Mapping[str, str]) -> Path:
 
 
 def _is_the_same(folder: Path, environment: Mapping[str, str], where: Branches, ours: str, there: str) -> bool:
-    """Whether a remote's branch, which is at `there`, has what `ours` has, on the same base: then nobody is told of it twice."""
+    """Whether a remote's branch, at `there`, has what `ours` has, on the same base: nobody is told of it twice then."""
     fetch(folder, environment, where.remote, f"refs/heads/{where.branch}")
     if not has_commit(folder, environment, there):
         return False  # it was replaced meanwhile

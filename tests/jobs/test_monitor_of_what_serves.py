@@ -1,4 +1,4 @@
-"""The version that serves is watched, whatever is declared: a candidate waits for a person for days, and may be turned back."""
+"""The version that serves is watched, whatever is declared: a candidate waits for a person for days, or is turned back."""
 
 from __future__ import annotations
 
