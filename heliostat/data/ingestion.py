@@ -148,7 +148,9 @@ def prepared(ingestion: Ingestion, rows: pa.Table, labels: pa.Table | None, coun
     _require(rows, needed, "the rows")
     rows = timed(ingestion, rows)
     if ingestion.key:
-        rows = counted.less(rows, newest(rows, ingestion.key), f"a newer one has the same {', '.join(ingestion.key)}")
+        rows = counted.less(
+            rows, newest(rows, ingestion.key), f"the same {', '.join(ingestion.key)} came again, and the last one counts"
+        )
     if ingestion.until is not None and ingestion.time is not None:
         times = rows[ingestion.time]
         in_time = before(times, ingestion.time, ingestion.until)

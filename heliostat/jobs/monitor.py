@@ -19,6 +19,7 @@ from heliostat.jobs.monitoring.asked import Looking
 from heliostat.jobs.monitoring.look import declared_digest, look
 from heliostat.jobs.monitoring.model import Answering
 from heliostat.jobs.monitoring.reference import reference_of
+from heliostat.jobs.monitoring.serving import of_what_serves
 from heliostat.jobs.monitoring.snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed, take
@@ -40,8 +41,10 @@ _PATIENCE: Final = 30.0
 
 
 def watch(specification: MonitorSpecification) -> None:
-    """Look with the model that the registry has."""
-    watch_with(specification, Answering(specification))
+    """Look at the version that serves, with the model that the registry has."""
+    served = of_what_serves(specification, open_store(specification.store))
+    # The code that is here is the declared one's.
+    watch_with(served, Answering(served.model_copy(update={"contract": specification.contract})))
 
 
 def watch_with(specification: MonitorSpecification, answering: Answering) -> None:

@@ -134,11 +134,11 @@ def _new_data(trigger: NewDataTrigger, known: Known) -> str:
         told = f"{enough:,}"
     else:
         enough = max(1, round((trigger.share or 0) * known.trained_rows))
-        told = f"{enough:,}, {trigger.share:.0%} of what it was trained on"
+        told = f"{enough:,}, {trigger.share:.0%} of what it was trained on,"
     if known.new_rows >= enough:
-        return f"{known.new_rows:,} labelled rows are new; {told}, are enough"
+        return f"{known.new_rows:,} labelled rows are new; {told} are enough"
     source = known.source
-    return f"{source.text}; {told}, are enough" if source is not None and (source.rows or 0) >= enough else ""
+    return f"{source.text}; {told} are enough" if source is not None and (source.rows or 0) >= enough else ""
 
 
 def _found(trigger: FindingTrigger, known: Known) -> str:
@@ -152,7 +152,8 @@ def _found(trigger: FindingTrigger, known: Known) -> str:
         newest = _by_window(findings)[-trigger.windows :]
         wrong = [each for each in newest if each.state is State.BREACH and each.severity.rank >= trigger.least_severity.rank]
         if len(wrong) == trigger.windows:
-            told.append(f"{key} in {trigger.windows} windows one after another, last: {wrong[-1].text}")
+            where = "the newest window" if trigger.windows == 1 else f"{trigger.windows} windows one after another, last"
+            told.append(f"{key} in {where}: {wrong[-1].text}")
     return "; ".join(told)
 
 
@@ -192,6 +193,9 @@ def _others(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[s
     if max(known.new_rows, in_source) < policy.least_new_rows:
         of_source = f", and {known.source.text}" if known.source is not None else ""
         yield f"{known.new_rows:,} labelled rows are new{of_source}: fewer than the {policy.least_new_rows:,} that it takes"
+    elif policy.least_new_rows and _has_no_other_rows(known):
+        place = known.source.place if known.source is not None else ""
+        yield f"no row of {place} is new, and of that its data are made: the same rows would come out"
     if policy.data_parameter and known.data_value and known.next_data_value and known.next_data_value <= known.data_value:
         yield (
             f"{policy.data_parameter} is {known.data_value} already, and would be {known.next_data_value}: the same data "
@@ -214,6 +218,12 @@ def _others(policy: RetrainingPolicy, known: Known, now: datetime) -> Iterable[s
             f"{spent:.2f} USD were spent in the period and another {expected:.2f} would be more than the "
             f"budget of {policy.budget_usd:.2f}"
         )
+
+
+def _has_no_other_rows(known: Known) -> bool:
+    """Whether the source of the data is known to have no new rows, and what they are made with is what it was."""
+    source = known.source
+    return source is not None and source.rows == 0 and not source.about and all(a == b for a, b in known.upstream.values())
 
 
 def upstream_of(then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -57,19 +57,21 @@ def push_change(
         if not _git(tree, environment, "status", "--porcelain"):
             return ""
         _git(tree, environment, *_identity(tree, environment), "commit", "--quiet", "--message", message)
-        there = head_of(tree, environment, where.remote, where.branch)
-        if there and _is_the_same(tree, environment, where, there):
+        ours = _git(tree, environment, "rev-parse", "HEAD")
+        # The remote is asked from the checkout: where it is named by a path from there, the worktree would look elsewhere.
+        there = head_of(folder, environment, where.remote, where.branch)
+        if there and _is_the_same(folder, environment, where, ours, there):
             return there
         lease = f"--force-with-lease=refs/heads/{where.branch}:{there}"
         try:
-            _git(tree, environment, "push", "--quiet", lease, where.remote, f"HEAD:refs/heads/{where.branch}")
+            _git(folder, environment, "push", "--quiet", lease, where.remote, f"{ours}:refs/heads/{where.branch}")
         except PermanentError as error:
             if "stale info" in str(error) or "cannot lock ref" in str(error):
                 raise RetryableError(
                     f"somebody else pushes {where.branch} right now; run it again to have yours count"
                 ) from None
             raise
-        return _git(tree, environment, "rev-parse", "HEAD")
+        return ours
 
 
 def fetch(folder: Path, environment: Mapping[str, str], remote: str, what: str) -> str:
@@ -127,13 +129,13 @@ def top_of(folder: Path, environment: Mapping[str, str]) -> Path:
     return Path(_git(folder, environment, "rev-parse", "--show-toplevel")).resolve()
 
 
-def _is_the_same(tree: Path, environment: Mapping[str, str], where: Branches, there: str) -> bool:
-    """Whether a remote's branch has what is checked out, on the same base: then nobody is told of it twice."""
-    fetch(tree, environment, where.remote, f"refs/heads/{where.branch}")
-    ours, theirs = (
-        _git(tree, environment, "rev-parse", f"{commit}^{{tree}}", f"{commit}^1") for commit in ("HEAD", "FETCH_HEAD")
-    )
-    return ours == theirs and _git(tree, environment, "rev-parse", "FETCH_HEAD^{commit}") == there
+def _is_the_same(folder: Path, environment: Mapping[str, str], where: Branches, ours: str, there: str) -> bool:
+    """Whether a remote's branch, at `there`, has what `ours` has, on the same base: nobody is told of it twice then."""
+    fetch(folder, environment, where.remote, f"refs/heads/{where.branch}")
+    if not has_commit(folder, environment, there):
+        return False  # it was replaced meanwhile
+    one, other = (_git(folder, environment, "rev-parse", f"{commit}^{{tree}}", f"{commit}^1") for commit in (ours, there))
+    return one == other
 
 
 class Branches:

@@ -229,6 +229,6 @@ def test_enough_new_files_ask_for_a_retraining_and_a_source_that_fails_does_not(
     monitor.watch(watching(birds, ingesting.rows, MONDAY + timedelta(hours=3)))
     proposal = birds.state.proposal
     assert proposal is not None
-    assert proposal.reasons == (f"69 rows of file://{ingesting.rows} are new; 30, are enough",)
+    assert proposal.reasons == (f"69 rows of file://{ingesting.rows} are new; 30 are enough",)
     assert proposal.change == (("birds", "data", "until"), f"{MONDAY.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     assert f"Of what its data are made of 69 rows of file://{ingesting.rows} are new" in proposal.facts

@@ -35,13 +35,13 @@ def test_nothing_asks_for_a_retraining_where_no_trigger_does():
 
 
 def test_new_data_are_enough_by_number_or_by_share():
-    assert decided(DATA).reasons == ("2,000 labelled rows are new; 1,000, are enough",)
+    assert decided(DATA).reasons == ("2,000 labelled rows are new; 1,000 are enough",)
     assert decided(NewDataTrigger(share=0.2)).proposed and not decided(NewDataTrigger(share=0.21)).proposed
 
 
 def test_new_rows_of_the_source_are_enough_as_those_of_the_log_are_and_neither_adds_to_the_other():
     source = NewRows(place="s3://b/x", rows=1_500)
-    assert decided(DATA, new_rows=900, source=source).reasons == ("1,500 rows of s3://b/x are new; 1,000, are enough",)
+    assert decided(DATA, new_rows=900, source=source).reasons == ("1,500 rows of s3://b/x are new; 1,000 are enough",)
     few = NewRows(place="s3://b/x", rows=600)
     assert not decided(DATA, new_rows=600, source=few).reasons, "they may be the same rows"
     unknown = NewRows(place="s3://b/x", problem="the store answered 403")
@@ -52,6 +52,16 @@ def test_new_rows_of_the_source_are_enough_as_those_of_the_log_are_and_neither_a
         "fewer than the 1 that it takes",
     )
     assert decided(UpstreamTrigger(), new_rows=0, source=few, upstream={"a": ("1", "2")}).proposed
+
+
+def test_labels_of_the_log_hold_nothing_to_learn_where_the_source_of_the_data_has_nothing_new():
+    none = NewRows(place="s3://b/x", rows=0)
+    held = decided(DATA, source=none)
+    assert not held.proposed and held.reasons, "it is wanted still, and goes on once rows come"
+    assert held.held_back == ("no row of s3://b/x is new, and of that its data are made: the same rows would come out",)
+    assert decided(DATA, source=none.model_copy(update={"about": True})).proposed, "a file that was written anew has its size"
+    assert decided(DATA, UpstreamTrigger(), source=none, upstream={"a": ("1", "2")}).proposed, "of others rows are other data"
+    assert decided(DATA, source=none, policy={"least_new_rows": 0}).proposed, "whoever asks for none is given it"
 
 
 def test_a_schedule_is_due_once_and_not_before_its_time():
@@ -69,6 +79,8 @@ def test_a_breach_asks_for_it_only_in_as_many_windows_one_after_another():
     assert decided(two, findings=(finding(BREACH, 1), finding(OK, 2), finding(BREACH, 3))).reasons == ()
     [reason] = decided(two, findings=(finding(BREACH, 3), finding(BREACH, 1), finding(UNKNOWN, 2))).reasons
     assert reason == "flights/quality/roc_auc in 2 windows one after another, last: roc_auc is breach"
+    [reason] = decided(FindingTrigger(windows=1), findings=(finding(BREACH, 1),)).reasons
+    assert reason == "flights/quality/roc_auc in the newest window: roc_auc is breach"
     assert decided(two, findings=(finding(BREACH, 1), finding(BREACH, 2)), trained=START + 2 * DAY).reasons == ()
     corrected = (finding(BREACH, 1), finding(BREACH, 2), finding(OK, 2))
     assert decided(two, findings=corrected).reasons == (), "late labels had the window looked at again"

@@ -86,3 +86,13 @@ def test_one_that_another_process_works_in_stays(repository: Path) -> None:
     push_change(repository, os.environ, Branches("origin", "main", "other"), inside, "changed")
     assert kept == [True]
     assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_remote_beside_the_checkout_may_be_named_from_it(repository: Path) -> None:
+    git(repository, "remote", "set-url", "origin", "../remote.git")
+    git(repository, "config", "user.name", "Ada")
+    git(repository, "config", "user.email", "ada@example.com")
+    pushed = push_change(repository, os.environ, Branches("origin", "main", "changed"), write, "changed")
+    assert pushed == git(repository.parent / "remote.git", "rev-parse", "changed").strip()
+    again = push_change(repository, os.environ, Branches("origin", "main", "changed"), write, "said otherwise")
+    assert again == pushed, "what has just this already stays as it is"

@@ -1,0 +1,91 @@
+"""The version that serves is watched, whatever is declared: a candidate waits for a person for days, or is turned back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from test_monitor_job import NEXT, breached, contents, data, receiver, world
+from test_monitor_retraining import ASKED
+from watched_birds import DAY, MONDAY, Watched, birds
+
+from heliostat.jobs import monitor
+from heliostat.monitoring.state import MonitorState
+from heliostat.spec.ledger import Entry, EntryKind, key_of
+from heliostat.spec.rollouts import Phase
+from heliostat.spec.strategies import BlueGreen
+from heliostat.testing import desired
+
+__all__ = ["contents", "data", "receiver", "world"]
+ONE, OTHER = "models:/none/3", "models:/none/4"
+AT_ONCE: dict[str, Any] = {**ASKED, "retraining": {**ASKED["retraining"], "triggers": [{"kind": "new-data", "rows": 100}]}}
+
+
+def told(world: Watched, number: int, kind: EntryKind, phase: Phase, at: dt.datetime, before: int | None, after: int) -> None:
+    """An entry of the ledger."""
+    entry = Entry(
+        number=number, id=str(number), application="birds", at=at.timestamp(), kind=kind, rollout=number, phase=phase,
+        strategy=BlueGreen(), previous=None if before is None else desired(before), target=desired(after), weights={},
+    )  # fmt: skip
+    world.store.put(key_of("birds", number), entry.model_dump_json().encode())
+
+
+def look(world: Watched, model: str, now: dt.datetime, **changes: Any) -> MonitorState:
+    monitor.watch(world.specification(now, **AT_ONCE).model_copy(update={"model_uri": model, **changes}))
+    return world.state
+
+
+def with_a_candidate(world: Watched) -> None:
+    """One serves and its retraining is proposed; the other is declared and waits for a person."""
+    told(world, 1, EntryKind.END, Phase.SUCCEEDED, MONDAY - DAY, None, 3)
+    look(world, ONE, MONDAY - DAY / 2, data_value="2026-03-01")
+    world.log(MONDAY)
+    world.label(MONDAY)
+    assert look(world, ONE, NEXT, data_value="2026-03-01").proposal is not None
+    told(world, 2, EntryKind.SHIFT, Phase.WAITING, NEXT + DAY / 24, 3, 4)
+    world.log(MONDAY + DAY, birds(400, 3, heavier=2.0))
+
+
+def candidate(world: Watched, now: dt.datetime) -> MonitorState:
+    return look(world, OTHER, now, data_value="2026-03-02", code_digest="d" * 64)
+
+
+def test_while_a_candidate_waits_the_one_that_serves_is_watched(world: Watched) -> None:
+    with_a_candidate(world)
+    state = candidate(world, NEXT + DAY)
+    assert state.model_uri == ONE
+    assert "drift/weight" in breached(state), "its rows are looked at"
+    assert state.proposal is not None and not state.retrainings, "nothing came of it yet"
+
+
+def test_where_a_person_turns_it_back_the_one_that_serves_is_watched_and_an_alarm_says_so(world: Watched) -> None:
+    with_a_candidate(world)
+    told(world, 3, EntryKind.END, Phase.FAILED, NEXT + DAY / 12, 3, 4)
+    state = candidate(world, NEXT + DAY)
+    assert state.model_uri == ONE
+    assert {"drift/weight", "retraining/candidate"} <= breached(state)
+    assert [each.outcome for each in state.retrainings] == ["refused"]
+
+
+def test_once_it_is_through_it_is_watched_and_the_proposal_is_accepted(world: Watched) -> None:
+    with_a_candidate(world)
+    candidate(world, NEXT + DAY)
+    told(world, 3, EntryKind.END, Phase.SUCCEEDED, NEXT + DAY, 3, 4)
+    state = candidate(world, NEXT + 2 * DAY)
+    assert state.model_uri == OTHER
+    assert [each.outcome for each in state.retrainings] == ["accepted"]
+
+
+def test_after_a_rollback_of_what_served_the_older_one_is_watched(world: Watched) -> None:
+    with_a_candidate(world)
+    told(world, 3, EntryKind.END, Phase.SUCCEEDED, NEXT + DAY / 12, 3, 4)
+    assert candidate(world, NEXT + DAY / 6).model_uri == OTHER
+    told(world, 4, EntryKind.END, Phase.SUCCEEDED, NEXT + DAY / 4, 4, 3)
+    assert candidate(world, NEXT + DAY / 2).model_uri == ONE
+
+
+def test_one_that_was_never_looked_at_cannot_be_told_and_what_is_declared_is_watched(world: Watched) -> None:
+    told(world, 1, EntryKind.SHIFT, Phase.WAITING, MONDAY - DAY, 2, 3)
+    assert look(world, ONE, MONDAY).model_uri == ONE
+    told(world, 2, EntryKind.REMOVED, Phase.SUCCEEDED, MONDAY, None, 2)
+    assert look(world, ONE, MONDAY + DAY / 24).model_uri == ONE
