@@ -18,6 +18,7 @@ from heliostat.jobs.monitoring.asked import Looking
 from heliostat.jobs.monitoring.look import declared_digest, look
 from heliostat.jobs.monitoring.model import Answering
 from heliostat.jobs.monitoring.reference import reference_of
+from heliostat.jobs.monitoring.serving import of_what_serves, registered_data
 from heliostat.jobs.monitoring.snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed
@@ -36,12 +37,15 @@ _MOST_DELIVERIES: Final = 1_000
 
 
 def watch(specification: MonitorSpecification) -> None:
-    """Look with the model that the registry has."""
-    watch_with(specification, Answering(specification))
+    """Look at what serves, with the model that the registry has."""
+    asked, problem = of_what_serves(specification, open_store(specification.store), registered_data(specification))
+    if asked.model_uri != specification.model_uri:
+        progress(f"{asked.model_uri} has most of the traffic: it is looked at, and not yet {specification.model_uri}")
+    watch_with(asked, Answering(asked), problem)
 
 
-def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
-    """Look, keep what was found, and send what waits."""
+def watch_with(specification: MonitorSpecification, answering: Answering, problem: str = "") -> None:
+    """Look, keep what was found and what is not known beforehand, and send what waits."""
     store = open_store(specification.store)
     specification = with_what_is_left(specification, store)
     revisions = Revisions(store, states(specification.name))
@@ -50,6 +54,9 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
     state = _state(specification, store, revisions)
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
         found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+    if problem:
+        others_told = (each for each in found.problems if each != problem)
+        found = found.model_copy(update={"problems": (problem, *others_told)})
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
     for version, report in others.reports:

@@ -1,0 +1,80 @@
+"""Which version is looked at: the one that most requests go to, which need not be the one that was declared last.
+
+A candidate waits for days in a canary, or went back, and no `up` says so: the ledger does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from heliostat.spec.data_sets import prefix_of as data_set_at
+from heliostat.spec.ledger import Entry, EntryKind, place_of, prefix_of
+from heliostat.spec.monitoring import MonitorSpecification
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_lineage import DATA_TAG
+from heliostat.systems.mlflow_registry import Registry
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
+
+
+def of_what_serves(
+    specification: MonitorSpecification, store: ObjectStore, data_of: Callable[[str], str]
+) -> tuple[MonitorSpecification, str]:
+    """The monitor of the version that has most of the traffic, and what of it is not known.
+
+    Args:
+        specification: Of the version that was declared last; it stays where no ledger says that another one serves.
+        store: Where the ledger is.
+        data_of: The digest of what a version was trained on, by its URI; PermanentError, RetryableError where nobody knows.
+    """
+    entry = _newest(store, specification.name)
+    serving = mostly(entry) if entry is not None else None
+    if serving is None or serving == specification.model_uri:
+        return specification, ""
+    # What was declared for the other version is not what this one was trained with.
+    found = specification.model_copy(update={"model_uri": serving, "data_value": None})
+    if specification.dataset_digest is None:  # of others: its own first answers are its reference
+        return found, ""
+    try:
+        digest = data_of(serving)
+    except (PermanentError, RetryableError) as error:
+        text = (
+            f"{serving} serves, and {specification.model_uri} is looked at, for the data of the former are not known: {error}"
+        )
+        return specification, text
+    key = data_set_at(specification.dataset_key.split("/")[1], digest)[:-1]
+    return found.model_copy(update={"dataset_key": key, "dataset_digest": digest}), ""
+
+
+def mostly(entry: Entry) -> str | None:
+    """The model that most requests go to; of two with as many the one that was there before."""
+    if entry.kind is EntryKind.REMOVED or not entry.weights:
+        return None
+    before = entry.previous.version.digest if entry.previous is not None else ""
+    digest = max(entry.weights, key=lambda each: (entry.weights[each], each == before))
+    return entry.known[digest].version.model_uri if digest in entry.known else None
+
+
+def registered_data(specification: MonitorSpecification) -> Callable[[str], str]:
+    """What the registry says of it."""
+
+    def found(uri: str) -> str:
+        with Registry(specification.tracking_uri) as registry:
+            version = registry.version(uri)
+        if version is None or DATA_TAG not in version.tags:
+            raise PermanentError(f"the registry at {specification.tracking_uri} does not say it of {uri}")
+        return version.tags[DATA_TAG]
+
+    return found
+
+
+def _newest(store: ObjectStore, name: str) -> Entry | None:
+    """The ledger's last entry; None where there is none, or another release wrote it."""
+    places = (info.key for info in store.list(prefix_of(name)) if place_of(info.key) is not None)
+    if (key := max(places, default=None)) is None:
+        return None
+    try:
+        return Entry.model_validate_json(store.get(key))
+    except (ObjectMissingError, ValidationError):
+        return None
