@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
@@ -14,6 +14,7 @@ import jinja2
 
 from heliostat.spec.card import CardReview
 from heliostat.spec.data_sets import Parent
+from heliostat.spec.formatting import counted
 from heliostat.spec.snapshot_settings import sample_text
 from heliostat.spec.training_report import TrainingReport
 
@@ -25,6 +26,8 @@ class ModelFacts:
     name: str
     version: int
     description: str = ""
+    architecture: str = ""
+    """What the model is: the class that answers, and what it says of itself."""
     verdict: str = ""
     run_id: str = ""
     data_digest: str = ""
@@ -111,15 +114,38 @@ def _parents(facts: DataFacts) -> list[dict[str, str]]:
 
 def _made(facts: ModelFacts) -> list[tuple[str, str]]:
     """How a model was made, as labels and values."""
-    found = [("gate", facts.verdict), ("data", facts.data_digest), ("code", facts.code_digest), ("run", facts.run_id)]
+    found = [("model", facts.architecture), ("gate", facts.verdict), ("data", facts.data_digest)]
+    found += [("code", facts.code_digest), ("run", facts.run_id)]
     if (training := facts.training) is not None:
-        found.append(("training", f"{training.seconds:.0f} s on {len(training.workers)} workers"))
+        found.append(("training", f"{training.seconds:.0f} s on {counted(len(training.workers), 'worker')}"))
+        found.append(("hardware", _hardware(training)))
         if training.usd is not None:
             found.append(("cost", f"{training.usd:.2f} USD"))
         if training.combined is not None:
             found.append(("ensemble", training.combined.text))
     found += [(f"parameter {name}", str(value)) for name, value in sorted(facts.parameters.items())]
     return [(label, value) for label, value in found if value]
+
+
+def _hardware(training: TrainingReport) -> str:
+    """What a model was trained on, as its workers found it; empty where they said nothing."""
+    workers = training.workers
+    if not workers:
+        return ""
+    threads, memory = {each.threads for each in workers}, {each.node_memory_mib for each in workers}
+    parts = (
+        [f"{counted(len({each.node for each in workers}), 'node')} of {_range(memory, 1 / 1024)} GiB"] if max(memory) else []
+    )
+    parts += [f"CPU threads a worker: {_range(threads)}"]
+    parts += sorted({f"accelerator {each.accelerator}" for each in workers if each.accelerator})
+    peak = max(each.peak_memory_mib for each in workers)
+    return ", ".join([*parts, *([f"peak {peak:,.0f} MiB a worker"] if peak else [])])
+
+
+def _range(values: Set[float], scale: float = 1.0) -> str:
+    """One figure, or the least and the most of several."""
+    shown = [f"{value * scale:,.4g}" for value in (min(values), max(values))]
+    return shown[0] if shown[0] == shown[1] else " to ".join(shown)
 
 
 def _warnings(review: CardReview, version: int | None) -> list[str]:

@@ -19,7 +19,7 @@ from heliostat.jobs.monitoring.asked import Looking
 from heliostat.jobs.monitoring.look import declared_digest, look
 from heliostat.jobs.monitoring.model import Answering
 from heliostat.jobs.monitoring.reference import reference_of
-from heliostat.jobs.monitoring.serving import of_what_serves
+from heliostat.jobs.monitoring.serving import of_what_serves, registered_data
 from heliostat.jobs.monitoring.snapshot import with_what_is_left
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed, take
@@ -42,13 +42,14 @@ _PATIENCE: Final = 30.0
 
 def watch(specification: MonitorSpecification) -> None:
     """Look at the version that serves, with the model that the registry has."""
-    served = of_what_serves(specification, open_store(specification.store))
-    # The code that is here is the declared one's.
-    watch_with(served, Answering(served.model_copy(update={"contract": specification.contract})))
+    asked, problem = of_what_serves(specification, open_store(specification.store), registered_data(specification))
+    if asked.model_uri != specification.model_uri:
+        progress(f"{asked.model_uri} serves and is looked at: {specification.model_uri}, which is declared, is not through")
+    watch_with(asked, Answering(asked), problem)
 
 
-def watch_with(specification: MonitorSpecification, answering: Answering) -> None:
-    """Look, keep what was found, and send what waits.
+def watch_with(specification: MonitorSpecification, answering: Answering, problem: str = "") -> None:
+    """Look, keep what was found and what is not known beforehand, and send what waits.
 
     Raises:
         RetryableError: rows of a person who was deleted meanwhile may be in it; nothing is kept.
@@ -64,6 +65,9 @@ def watch_with(specification: MonitorSpecification, answering: Answering) -> Non
         found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
     if erasures(store) != before:
         raise RetryableError("a person's rows were deleted while they were looked at: look again")
+    if problem:
+        others_told = (each for each in found.problems if each != problem)
+        found = found.model_copy(update={"problems": (problem, *others_told)})
     for report in reports:
         store.put(window_key(specification.name, report.window), report.model_dump_json(indent=2).encode())
     for version, report in others.reports:

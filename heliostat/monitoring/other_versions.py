@@ -129,7 +129,7 @@ def judged_by_labels(monitor: Monitor) -> Monitor:
 
 def told_of(finding: Finding, version: str) -> Finding:
     """A finding of a version that does not serve, which says so first."""
-    return finding.model_copy(update={"text": f"of version {version}, which does not serve now: {finding.text}"})
+    return finding.model_copy(update={"text": f"of version {version}, which is not watched now: {finding.text}"})
 
 
 def remembered(known: Mapping[str, OtherVersion], fresh: Mapping[str, OtherVersion], serving: str) -> dict[str, OtherVersion]:

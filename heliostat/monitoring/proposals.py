@@ -28,6 +28,8 @@ class Proposal(Model):
     """The same of the source that its rows are ingested from, in a clause."""
     window: str = ""
     """The newest that was looked at."""
+    remedies: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """What helps against what was found then, a sentence each."""
     data_parameter: str | None = Field(default=None, exclude_if=is_none)
     expected_cost_usd: float | None = Field(default=None, exclude_if=is_none)
     """What it is going to cost, where a budget is declared."""
@@ -78,7 +80,7 @@ class Proposal(Model):
             found.append(f"It continues from {self.model_uri}")
         if self.ensemble:
             found.append(f"Its model answers together with {self.model_uri}")
-        return tuple(found)
+        return (*found, *(each.removesuffix(".") for each in self.remedies))
 
 
 def until_of(newest_label: datetime | None, now: datetime) -> str:

@@ -6,7 +6,7 @@ held against them row by row. Distributions of other rows are a matter of drift,
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +46,8 @@ class FeatureSkew(Model):
     mean_serving: float | None = Field(default=None, exclude_if=is_none)
     """The means over all rows: the distributions beside each other."""
     examples: tuple[Difference, ...] = ()
+    note: str = Field(default="", exclude_if=is_empty)
+    """What else there is to know of it."""
 
     @property
     def share(self) -> float:
@@ -59,7 +61,8 @@ class FeatureSkew(Model):
         told += f", {self.missing} of them because one path has no value" if self.missing else ""
         told += f"; serving is {self.shift:+g} beyond training in all of them" if self.shift is not None else ""
         told += f"; serving is {self.factor:g} times training in all of them" if self.factor is not None else ""
-        return told + "".join(f"; row {each.row}: {each.training} ÷ {each.serving}" for each in self.examples[:1])
+        told += "".join(f"; row {each.row}: {each.training} ÷ {each.serving}" for each in self.examples[:1])
+        return told + (f"; {self.note}" if self.note else "")
 
 
 class Skew(Model):
@@ -75,6 +78,18 @@ class Skew(Model):
     features: dict[str, FeatureSkew] = Field(default_factory=dict)
     reason: str = Field(default="", exclude_if=is_empty)
     """Why nothing can be told."""
+
+    def differs(self, name: str) -> bool:
+        """Whether a feature that both paths make differs in any row."""
+        return name in self.features and self.features[name].differing > 0
+
+    def with_note(self, name: str, note: str) -> Self:
+        """The same with something to know of a feature; one that cannot be compared has none."""
+        if name not in self.features:
+            return self
+        return self.model_copy(
+            update={"features": {**self.features, name: self.features[name].model_copy(update={"note": note})}}
+        )
 
 
 def skew(training: pa.Table, serving: pa.Table, relative_tolerance: float) -> Skew:

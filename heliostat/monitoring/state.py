@@ -16,6 +16,7 @@ from heliostat.monitoring.deliveries import Outbox, enqueue
 from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.other_versions import OtherVersion, remembered
 from heliostat.monitoring.proposals import Proposal
+from heliostat.monitoring.remedies import remedies
 from heliostat.monitoring.retraining import Decision, Outcome, Retraining
 from heliostat.monitoring.windows import Looked
 from heliostat.spec.base import Digest, Model, is_empty, is_none
@@ -90,6 +91,11 @@ class MonitorState(Model):
         if self.proposal is not None:
             return self.proposal.text
         return self.decision.text if self.decision is not None and self.decision.reasons else ""
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What helps against what was found, a sentence each."""
+        return remedies(self.findings.values())
 
     @property
     def worst(self) -> Finding | None:

@@ -3,7 +3,6 @@
 monitors/<name>/state/<revision>.json           alarms, what waits to be sent, what was looked at: the last one counts
 monitors/<name>/windows/<window>.json           what was found in a window when it was looked at last
 monitors/<name>/others/<version>/<window>.json   the same of a version that did not serve by then, whose labels came late
-monitors/<name>/versions/<version>.json          how a version was looked at last that served then
 monitors/<name>/references/<digest>/            what a version is held against; `about.json` is written last
 monitors/<name>/proposals/<moment>.json         a retraining that was proposed
 monitors/<name>/runs/<moment>.json              how a look ended that was due
@@ -131,11 +130,6 @@ def other_window_key(name: str, version: str, window: str) -> str:
 
 def _file_of(window: str) -> str:
     return f"{window.replace(' ', '-').replace(':', '')}.json"
-
-
-def version_key(name: str, model_uri: str) -> str:
-    """Where it is noted how a version was looked at while it served."""
-    return f"{top(name)}versions/{model_uri.rpartition('/')[2]}.json"
 
 
 def references(name: str) -> str:

@@ -14,6 +14,8 @@ from heliostat.spec.formatting import counted
 
 Figure = Annotated[float, AllowInfNan()]
 
+REPORT: Final = ".report.json"
+"""What the key of a report ends with."""
 INPUT_LIMIT: Final = 0.3
 SYNCHRONISATION_LIMIT: Final = 0.3
 CHECKPOINT_LIMIT: Final = 0.1
@@ -244,4 +246,4 @@ def _trials(report: TrainingReport) -> Iterator[str]:
 
 def report_key(name: str, digest: str) -> str:
     """The key of the report of the training `name` with an identity."""
-    return f"trainings/{name}/{digest[:32]}.report.json"
+    return f"trainings/{name}/{digest[:32]}{REPORT}"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from heliostat.systems.mlflow_registry import Registry
 
-_DATA_TAG: Final = "heliostat.dataset"
+DATA_TAG: Final = "heliostat.dataset"
 _COMPLETE_TAG: Final = "heliostat.complete"
 _PAGE: Final = 1_000
 _EXPERIMENTS: Final = 100
@@ -43,7 +43,7 @@ class LineageRegistry(Registry):
 
     def runs_on_data(self, digest: str | None = None) -> Iterator[DataRun]:
         """The trainings on a snapshot, or on any, newest first in each experiment."""
-        query = f"tags.`{_DATA_TAG}` = '{digest}'" if digest else f"tags.`{_DATA_TAG}` != ''"
+        query = f"tags.`{DATA_TAG}` = '{digest}'" if digest else f"tags.`{DATA_TAG}` != ''"
         experiments = [str(each["experiment_id"]) for each in self._pages("experiments/search", "experiments")]
         for first in range(0, len(experiments), _EXPERIMENTS):
             body = {"experiment_ids": experiments[first : first + _EXPERIMENTS], "filter": query}
@@ -52,15 +52,15 @@ class LineageRegistry(Registry):
 
     def versions_on_data(self, digest: str | None = None) -> Iterator[DataVersion]:
         """The versions trained on a snapshot, or on any."""
-        query = f"tags.`{_DATA_TAG}` = '{digest}'" if digest else f"tags.`{_DATA_TAG}` != ''"
+        query = f"tags.`{DATA_TAG}` = '{digest}'" if digest else f"tags.`{DATA_TAG}` != ''"
         parameters: dict[str, Any] = {"filter": query, "max_results": _PAGE}
         while True:
             answer = self._call("GET", "model-versions/search", params=parameters) or {}
             for item in answer.get("model_versions", []):
                 tags = {tag["key"]: tag["value"] for tag in item.get("tags", [])}
-                if _DATA_TAG in tags:
+                if DATA_TAG in tags:
                     uri = f"models:/{item['name']}/{item['version']}"
-                    yield DataVersion(uri, item.get("run_id") or "", tags[_DATA_TAG])
+                    yield DataVersion(uri, item.get("run_id") or "", tags[DATA_TAG])
             if not answer.get("next_page_token"):
                 return
             parameters["page_token"] = answer["next_page_token"]
@@ -81,7 +81,7 @@ def _run(item: dict[str, Any]) -> DataRun:
     return DataRun(
         run_id=info["run_id"],
         name=info.get("run_name") or tags.get("mlflow.runName", ""),
-        digest=tags.get(_DATA_TAG, ""),
+        digest=tags.get(DATA_TAG, ""),
         complete=tags.get(_COMPLETE_TAG) == "true",
         status=info["status"],
         started=float(info.get("start_time") or 0) / 1000,

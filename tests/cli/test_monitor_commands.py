@@ -27,7 +27,7 @@ CARRIER = AREA.model_copy(
     update={"aspect": Aspect.DRIFT, "subject": "carrier", "state": State.OK, "text": "carrier is stable", "value": 0.01}
 )
 
-LATE = AREA.model_copy(update={"window": "2026-02-27", "text": "of version 2, which does not serve now: roc_auc is 0.57"})
+LATE = AREA.model_copy(update={"window": "2026-02-27", "text": "of version 2, which is not watched now: roc_auc is 0.57"})
 
 
 @pytest.fixture
@@ -74,9 +74,12 @@ def test_what_is_wrong_is_shown_and_what_is_right_on_demand(watched, stack):
     shown = stack.ok("monitor", "show")
     assert "flights, models:/flights/3: looked at" in shown and "newest window 2026-03-01" in shown
     assert "roc_auc" in shown and "carrier" not in shown and "1 is right; `--all` shows it." in shown
-    assert "2026-02-27, quality roc_auc: breach, of version 2, which does not serve now: roc_auc is 0.57" in shown
+    assert "2026-02-27, quality roc_auc: breach, of version 2, which is not watched now: roc_auc is 0.57" in shown
     assert "carrier is stable" in stack.ok("monitor", "show", "flights", "--all")
+    remedy = "In 2026-03-01 the model is worse (quality/roc_auc), and no input is known to have drifted"
+    assert remedy in shown and remedy in stack("monitor", "alarms").out
     told = json.loads(stack.ok("monitor", "show", "--json"))
+    assert [each.startswith(remedy) for each in told["remedies"]] == [True]
     assert [each["subject"] for each in told["findings"]] == ["roc_auc", "carrier"]
     assert [(each["version"], each["window"]) for each in told["otherVersions"]] == [("2", "2026-02-27")]
     assert "demand is not watched" in stack("monitor", "show", "demand").err

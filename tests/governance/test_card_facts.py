@@ -75,6 +75,15 @@ def test_where_what_serves_was_kept_the_figures_of_the_refused_candidate_are_not
     assert "| gate | accepted; the candidate after it was refused |" in text
 
 
+def test_a_version_that_was_kept_has_the_report_of_its_own_training(world):
+    world.registry = Card("models:/loans/4", "r1", "a" * 64, {}, OWN, "s3://x/own.json")
+    assert "| training |" not in world.card("kept", "r1")
+    world.put("trainings/loans/1.report.json", {"name": "loans", "runId": "r2", "seconds": 7, "workers": []})
+    world.put("trainings/loans/2.report.json", {"seconds": "of an earlier release"})
+    world.put("trainings/loans/3.report.json", {"name": "loans", "runId": "r1", "seconds": 41, "workers": []})
+    assert "| training | 41 s on 0 workers |" in world.card("kept", "r1")
+
+
 @pytest.mark.parametrize("error", [RetryableError("it is away"), PermanentError("it is gone")])
 def test_without_a_registry_what_was_kept_has_what_was_measured_beside_the_candidate(world, error):
     world.registry = error

@@ -15,7 +15,7 @@ from heliostat.cli.commands import heliostat
 from heliostat.governance.cards import DataFacts, ModelFacts, data_card, model_card
 from heliostat.spec.card import CardReview
 from heliostat.spec.ensembles import Combined, Member
-from heliostat.spec.training_report import TrainingReport
+from heliostat.spec.training_report import TrainingReport, WorkerTimes
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import Directory
 from workloads.flights.contract import CONTRACT as FLIGHTS
@@ -65,6 +65,24 @@ def test_the_card_of_a_model_that_answers_together_with_others_names_them():
     assert f"| ensemble | {told} |" in model_card(ModelFacts("loans", 4, training=report), CardReview())
     alone = report.model_copy(update={"combined": None})
     assert "| ensemble |" not in model_card(ModelFacts("loans", 4, training=alone), CardReview())
+
+
+def test_a_card_says_what_the_model_is_and_on_what_hardware_it_was_trained():
+    workers = [
+        WorkerTimes(rank=rank, node=f"10.0.0.{rank}", node_memory_mib=memory, threads=8, seconds=9.0, peak_memory_mib=1_300.4,
+                    accelerator="NVIDIA H200")
+        for rank, memory in enumerate((65_536.0, 131_072.0))
+    ]  # fmt: skip
+    report = TrainingReport(name="loans", run_id="r1", seconds=90.2, workers=tuple(workers))
+    facts = ModelFacts("loans", 4, architecture="loans.Forest: 40 | trees", training=report)
+    text = model_card(facts, CardReview())
+    assert r"| model | loans.Forest: 40 \| trees |" in text and "| training | 90 s on 2 workers |" in text
+    told = "2 nodes of 64 to 128 GiB, CPU threads a worker: 8, accelerator NVIDIA H200, peak 1,300 MiB a worker"
+    assert f"| hardware | {told} |" in text
+    alone = report.model_copy(update={"workers": (WorkerTimes(rank=0, node="a", threads=1, seconds=1.0),)})
+    text = model_card(ModelFacts("loans", 4, training=alone), CardReview())
+    assert "| hardware | CPU threads a worker: 1 |" in text and "| training | 90 s on 1 worker |" in text
+    assert "hardware" not in model_card(ModelFacts("loans", 4), CardReview())
 
 
 def test_others_words_in_a_card_are_no_markup():
@@ -120,7 +138,7 @@ def test_what_the_state_and_the_store_know_is_found_and_what_is_gone_is_none(tmp
     ]
     monkeypatch.setattr(command, "_known", lambda stack: (store, resources))
     monkeypatch.setattr(command, "_registered", no_registry)
-    monkeypatch.setattr(command, "_description", lambda workload: "")
+    monkeypatch.setattr(command, "_of_contract", lambda workload: {})
     facts = command._model_facts("loans", None)
     assert (facts.version, facts.evaluation, facts.training) == (4, EVALUATION, None)
     assert command._data_facts("loans", None).manifest == MANIFEST
@@ -137,6 +155,7 @@ def test_the_whole_command_writes_a_card_with_what_the_contract_says(tmp_path, m
     written = CliRunner().invoke(heliostat, ["card", "flights"], catch_exceptions=False)
     assert written.exit_code == 0 and "# flights, version 4" in written.output
     assert FLIGHTS.description in written.output
+    assert "| model | workloads.flights.predictor." in written.output, "which class answers"
     told = json.loads(CliRunner().invoke(heliostat, ["card", "flights", "--json"], catch_exceptions=False).output)
     assert (told["version"], told["description"]) == (4, FLIGHTS.description)
-    assert command._description("none-of-that-name") == "", "a contract that cannot be imported here costs no card"
+    assert command._of_contract("none-of-that-name") == {}, "a contract that cannot be imported here costs no card"

@@ -46,7 +46,7 @@ def test_labels_that_come_a_day_late_are_held_against_the_version_that_answered_
     state = look(world, NEXT + DAY, 4)
     found = state.others["3"].findings
     assert {found[MAE].state, found[RATIO].state} == {State.BREACH}
-    assert found[MAE].text.startswith("of version 3, which does not serve now: mean_absolute_error is ")
+    assert found[MAE].text.startswith("of version 3, which is not watched now: mean_absolute_error is ")
     assert "0.3 worse than the reference's" in found[MAE].text, "its own reference, which was kept"
     own = {each.key: each.state for each in world.report("2026-03-02").findings}
     assert own[MAE] is own[RATIO] is State.OK, "what serves answered well"

@@ -21,6 +21,7 @@ from heliostat.monitoring.labels import labels_in
 from heliostat.monitoring.logged import Reading, read
 from heliostat.monitoring.looking import Look
 from heliostat.monitoring.quality import quality
+from heliostat.monitoring.remedies import remedies
 from heliostat.monitoring.retraining import Known, decide
 from heliostat.monitoring.sampling import Labelled, Sample
 from heliostat.monitoring.windows import assign, micros, numbers_of, window
@@ -134,6 +135,13 @@ def test_quality_and_bias_are_told_where_the_model_decays(reports):
     assert {"2013-09", "2013-12"} <= {name for name, report in reports.items() if RATIO in breached(report)}
     assert RATIO not in breached(reports["2013-03"])
     assert any(subject.startswith("roc_auc[origin=") for _, subject in breached(reports["2013-09"]))
+
+
+def test_a_year_s_loss_is_told_as_concept_drift_and_a_month_that_is_right_asks_for_nothing(reports):
+    for name in ("2013-09", "2013-12"):
+        [told] = remedies(reports[name].findings)
+        assert told.startswith(f"In {name} the model is worse") and "concept drift" in told and "labelled anew" in told
+    assert remedies(reports["2013-03"].findings) == ()
 
 
 def test_an_estimate_without_labels_does_not_see_what_concept_drift_did_and_says_so(reports):

@@ -100,7 +100,7 @@ def _model_facts(workload: str, stack: str | None) -> ModelFacts:
 
     store, resources = _known(stack)
     found = card_facts.model_facts(workload, store, resources, lambda uri: _registered(uri, stack))
-    return card_facts.of_serving(replace(found, description=_description(workload)), _shares(store, workload))
+    return card_facts.of_serving(replace(found, **_of_contract(workload)), _shares(store, workload))
 
 
 def _data_facts(workload: str, stack: str | None) -> DataFacts:
@@ -134,14 +134,18 @@ def _known(stack: str | None) -> tuple[ObjectStore, list[dict[str, Any]]]:
     return open_store(store_of(stack)), [dict(each) for each in stacks.resources(stacks.name(stack))]
 
 
-def _description(workload: str) -> str:
-    """What the contract says of the application, where it can be imported here."""
+def _of_contract(workload: str) -> dict[str, str]:
+    """What the contract says of the application, and which class answers, where it can be imported here."""
     from heliostat.cli.exits import UsageError
     from heliostat.cli.operators.contracts import contract_of, entry_point_of
     from heliostat.cli.session import Place
 
     root = Place.here().require_project().root
     try:
-        return contract_of(root, entry_point_of(root, workload, None)).description
+        contract = contract_of(root, entry_point_of(root, workload, None))
     except UsageError:
-        return ""
+        return {}
+    kind = contract.predictor
+    said = (kind.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    architecture = f"{kind.__module__}.{kind.__qualname__}{f': {said}' if said else ''}"
+    return {"description": contract.description, "architecture": architecture}

@@ -68,7 +68,7 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
         told = state.model_dump(mode="json", include={*_SHOWN})
         others = [{"version": version, **each.model_dump(mode="json")} for version, each in monitors.of_others(state)]
         findings = [each.model_dump(mode="json") for each in found]
-        _as_json({"application": name, **told, "findings": findings, "otherVersions": others})
+        _as_json({"application": name, **told, "findings": findings, "remedies": state.remedies, "otherVersions": others})
         return
     if state.looked_at is None:
         say.out(f"{name} was not looked at yet.")
@@ -89,6 +89,7 @@ def show(application: str | None, every: bool, stack: str | None, as_json: bool)
         say.out(f"\n{hidden} {'is' if hidden == 1 else 'are'} right; `--all` shows {'it' if hidden == 1 else 'them'}.")
     for _, each in monitors.of_others(state):
         say.out(f"\n{each.window}, {each.aspect} {each.subject}: {each.state.value}, {each.text}")
+    _say_remedies(state)
     for text in state.problems:
         say.told(text)
     if state.source is not None and state.source.rows is None:
@@ -123,9 +124,11 @@ def alarms(application: str | None, stack: str | None, as_json: bool) -> int:
             "silences": [each.model_dump(mode="json") for each in state.alarms.silences],
             "waiting": [each.model_dump(mode="json") for each in state.outbox.waiting],
             "lost": [each.model_dump(mode="json") for each in state.outbox.lost],
+            "remedies": state.remedies,
         })  # fmt: skip
     else:
         say.out(summary(state.alarms, state.outbox, datetime.now(UTC)).rstrip())
+        _say_remedies(state)
     return Exit.FAILED if any(each.status is Status.FIRING for each in state.open_alarms) else Exit.OK
 
 
@@ -256,6 +259,11 @@ def _chosen(application: str | None, there: list[str]) -> str:
     if application is None and len(there) != 1:
         raise PermanentError(f"name the application: watched are {listed}")
     return application or there[0]
+
+
+def _say_remedies(state: MonitorState) -> None:
+    for text in state.remedies:
+        say.out(f"\n{text}")
 
 
 def _key(application: str, alarm: str) -> str:

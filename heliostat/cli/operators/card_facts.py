@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from heliostat.gitops.model_card import Card
 from heliostat.governance.cards import DataFacts, ModelFacts
-from heliostat.spec.training_report import TrainingReport
+from heliostat.spec.training_report import REPORT, TrainingReport
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -44,7 +46,10 @@ def model_facts(name: str, store: ObjectStore, resources: Resources, known_of: C
     except (PermanentError, RetryableError) as error:
         return replace(found, notes=(f"How it was trained is not known here: {error}",))
     evaluation = dict(card.report) if card.report is not None else found.evaluation
-    return replace(found, run_id=card.run_id, data_digest=card.data_digest, parameters=card.parameters, evaluation=evaluation)
+    return replace(
+        found, run_id=card.run_id, data_digest=card.data_digest, parameters=card.parameters, evaluation=evaluation,
+        training=_report_of(store, name, card.run_id),
+    )  # fmt: skip
 
 
 def of_serving(facts: ModelFacts, shares: Mapping[str, float]) -> ModelFacts:
@@ -99,6 +104,20 @@ def _of_training(training: Mapping[str, Any], store: ObjectStore) -> dict[str, A
         "parameters": training.get("parameters") or {},
         "training": TrainingReport.model_validate(report) if report else None,
     }
+
+
+def _report_of(store: ObjectStore, name: str, run_id: str) -> TrainingReport | None:
+    """The report of the training that a run is of, as far as it is kept here."""
+    for info in store.list(f"trainings/{name}/") if run_id else ():
+        if not info.key.endswith(REPORT):
+            continue
+        try:
+            report = TrainingReport.model_validate_json(store.get(info.key))
+        except (ObjectMissingError, ValidationError):
+            continue
+        if report.run_id == run_id:
+            return report
+    return None
 
 
 def _outputs(resources: Resources, kind: str, name: str) -> dict[str, Any] | None:

@@ -57,6 +57,7 @@ def page(found: Gathered, now: datetime, simulated: bool = False, unfinished: st
         others=[(version, *_finding(each)) for version, each in monitors.of_others(state)],
         drift=_drift(found.windows),
         windows=[_window(report) for report in found.windows[::-1][:_MOST_WINDOWS]],
+        remedies=state.remedies,
         problems=state.problems,
         data=_data(found),
         trainings=found.trainings,

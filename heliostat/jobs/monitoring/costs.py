@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from heliostat.spec.monitoring import MonitorSpecification
-from heliostat.spec.training_report import TrainingReport
+from heliostat.spec.training_report import REPORT, TrainingReport
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
@@ -51,7 +51,7 @@ class Costs:
             self._seconds = {}
             name = self._specification.dataset_key.split("/")[1]
             for info in self._store.list(f"trainings/{name}/"):
-                if not info.key.endswith(".report.json"):
+                if not info.key.endswith(REPORT):
                     continue
                 try:
                     report = TrainingReport.model_validate_json(self._store.get(info.key))

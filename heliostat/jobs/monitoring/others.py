@@ -80,7 +80,7 @@ def _reports(asked: Looking, log: Joined, version: str, found: Cut) -> list[Wind
     reports = []
     for number in found.due:
         window = found.name_of(number)
-        progress(f"labels came for version {version}, which does not serve now: looking at its {window.name}")
+        progress(f"labels came for version {version}, which is not watched now: looking at {window.name}")
         report = looking.report(number, window)
         told = tuple(told_of(each, version) for each in report.findings)
         reports.append(report.model_copy(update={"findings": told, "looked_at": asked.now, "model_uri": model_uri}))

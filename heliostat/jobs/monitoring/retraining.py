@@ -16,6 +16,7 @@ from heliostat.jobs.new_rows import new_rows as new_rows_of
 from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.proposals import Proposal, ended, judged, until_of
+from heliostat.monitoring.remedies import remedies
 from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.findings import Finding
@@ -50,6 +51,12 @@ def rolled_back(store: ObjectStore, name: str, since: datetime) -> tuple[Refusal
 
 def _is_another_model(entry: Entry) -> bool:
     return entry.previous is not None and entry.target.version.model_uri != entry.previous.version.model_uri
+
+
+def _newest(state: MonitorState, reports: Sequence[WindowReport]) -> list[Finding]:
+    """The newest finding of each key, those of this look among them."""
+    found = [*state.findings.values(), *(each for report in reports for each in report.findings)]
+    return [*{each.key: each for each in sorted(found, key=lambda each: each.at)}.values()]
 
 
 def considered(
@@ -100,6 +107,7 @@ def considered(
         new_rows=new_rows,
         source=source.text if source is not None and source.rows else "",
         window=reports[-1].window if reports else state.newest_window,
+        remedies=remedies(_newest(state, reports)),
         expected_cost_usd=expected,
         data_parameter=policy.data_parameter if value is not None else None,
         value=value,

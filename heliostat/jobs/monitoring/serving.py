@@ -1,69 +1,87 @@
-"""Which version is watched: the one that serves. What is declared may be on its way still, or have been turned back."""
+"""Which version is looked at: the one that serves, which need not be the one that was declared last.
+
+A candidate waits for days in a canary, or went back, and no `up` says so: the ledger does.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from heliostat.jobs.specification import progress
-from heliostat.spec.ledger import Entry, EntryKind, key_of, place_of, prefix_of
-from heliostat.spec.monitoring import MonitorSpecification, version_key
+from heliostat.spec.data_sets import prefix_of as data_set_at
+from heliostat.spec.ledger import Entry, EntryKind, place_of, prefix_of
+from heliostat.spec.monitoring import MonitorSpecification
 from heliostat.spec.rollouts import Phase
+from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_lineage import DATA_TAG
+from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
-_OF_A_VERSION: Final = (
-    "contract", "code_digest", "model_uri", "dataset_key", "dataset_digest", "problem", "transformed", "data_value",
-)  # fmt: skip
-"""What of a specification a version brings with it; all else is as it is declared now."""
 
+def of_what_serves(
+    specification: MonitorSpecification, store: ObjectStore, data_of: Callable[[str], str]
+) -> tuple[MonitorSpecification, str]:
+    """The monitor of the version that serves, and what of it is not known.
 
-def of_what_serves(specification: MonitorSpecification, store: ObjectStore) -> MonitorSpecification:
-    """The specification, about the version that serves where the ledger says that this is another one than is declared.
-
-    A version that serves is noted with each look. One that never was looked at cannot be told, and neither can what serves
-    where there is no ledger: then what is declared is watched.
+    Args:
+        specification: Of the version that was declared last; it stays where no ledger says that another one serves.
+        store: Where the ledger is.
+        data_of: The digest of what a version was trained on, by its URI; PermanentError, RetryableError where nobody knows.
     """
-    serving = _model_that_serves(store, specification.name)
-    if serving is None:
-        return specification
-    if serving == specification.model_uri:
-        _note(specification, store)
-        return specification
-    noted = _noted(store, specification.name, serving)
-    if noted is None:
-        return specification
-    progress(f"{serving} serves and is watched; {specification.model_uri}, which is declared, is not through its rollout")
-    return specification.model_copy(update={name: getattr(noted, name) for name in _OF_A_VERSION})
-
-
-def _model_that_serves(store: ObjectStore, name: str) -> str | None:
-    """The model whose answers most clients are to get; None where nobody knows, or nothing serves."""
-    numbers = [place[1] for info in store.list(prefix_of(name)) if (place := place_of(info.key)) is not None]
-    if not numbers:
-        return None
+    entry = _newest(store, specification.name)
+    serving = serving_in(entry) if entry is not None else None
+    if serving is None or serving == specification.model_uri:
+        return specification, ""
+    # What was declared for the other version is not what this one was trained with.
+    found = specification.model_copy(update={"model_uri": serving, "data_value": None})
+    if specification.dataset_digest is None:  # of others: its own first answers are its reference
+        return found, ""
     try:
-        entry = Entry.model_validate_json(store.get(key_of(name, max(numbers))))
-    except (ObjectMissingError, ValidationError):
-        return None
+        digest = data_of(serving)
+    except (PermanentError, RetryableError) as error:
+        text = (
+            f"{serving} serves, and {specification.model_uri} is looked at, for the data of the former are not known: {error}"
+        )
+        return specification, text
+    key = data_set_at(specification.dataset_key.split("/")[1], digest)[:-1]
+    return found.model_copy(update={"dataset_key": key, "dataset_digest": digest}), ""
+
+
+def serving_in(entry: Entry) -> str | None:
+    """The model that serves by a ledger's entry: until its rollout is through, or all requests go to it, not the target.
+
+    None where the application was removed, or its first version did not come to serve.
+    """
     if entry.kind is EntryKind.REMOVED:
         return None
     if entry.kind is EntryKind.END:
-        served = entry.previous if entry.phase is Phase.FAILED else entry.target
+        is_through = entry.phase is not Phase.FAILED
     else:
-        served = entry.previous or entry.target
+        is_through = entry.previous is None or entry.weights.get(entry.target.version.digest, 0.0) >= 1.0
+    served = entry.target if is_through else entry.previous
     return served.version.model_uri if served is not None else None
 
 
-def _note(specification: MonitorSpecification, store: ObjectStore) -> None:
-    note = specification.model_copy(update={"at": None, "result_key": ""})
-    if _noted(store, note.name, note.model_uri) != note:
-        store.put(version_key(note.name, note.model_uri), note.model_dump_json(indent=2).encode())
+def registered_data(specification: MonitorSpecification) -> Callable[[str], str]:
+    """What the registry says of it."""
+
+    def found(uri: str) -> str:
+        with Registry(specification.tracking_uri) as registry:
+            version = registry.version(uri)
+        if version is None or DATA_TAG not in version.tags:
+            raise PermanentError(f"the registry at {specification.tracking_uri} does not say it of {uri}")
+        return version.tags[DATA_TAG]
+
+    return found
 
 
-def _noted(store: ObjectStore, name: str, model_uri: str) -> MonitorSpecification | None:
+def _newest(store: ObjectStore, name: str) -> Entry | None:
+    """The ledger's last entry; None where there is none, or another release wrote it."""
+    places = (info.key for info in store.list(prefix_of(name)) if place_of(info.key) is not None)
+    if (key := max(places, default=None)) is None:
+        return None
     try:
-        found = MonitorSpecification.model_validate_json(store.get(version_key(name, model_uri)))
+        return Entry.model_validate_json(store.get(key))
     except (ObjectMissingError, ValidationError):
         return None
-    return found if found.model_uri == model_uri else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from heliostat.jobs.monitoring.log import MODEL_PREDICTION, PREDICTION
 from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.stand_ins import StandIns, other_values
 from heliostat.jobs.monitoring.transformed import transformed_findings
 from heliostat.ml.contracts import columns_of
 from heliostat.ml.datasets import Snapshot
@@ -29,6 +30,7 @@ from heliostat.systems.errors import PermanentError
 
 _SKEW_ROWS: Final = 2_000
 _HALF: Final = 0.5
+_NO_MORE_THAN_ROUNDING: Final = 1e-9
 
 Found = tuple[Any, list[Finding]]
 
@@ -66,6 +68,7 @@ class _Trial:
         self._specification, self._answering, self._judge = specification, answering, judge
         self._rows = rows if rows is not None else pa.table({})
         self._task = specification.problem.task
+        self._stand_ins = StandIns(answering.contract)
 
     def skew(self, watch: SkewWatch) -> Found:
         """The same rows through both paths, up to the prediction."""
@@ -73,18 +76,43 @@ class _Trial:
         if not rows.num_rows:
             return None, [self._judge.unknown(Aspect.SKEW, "schema", "the window has no row of the version that serves")]
         try:
-            own = self._as_trained(rows)
-            sent = [
-                {name: value for name, value in row.items() if value is not None} for row in self._inputs(rows).to_pylist()
-            ]
-            columns, _ = self._answering.served(sent)
+            own, columns, again = self._both_paths(rows)
             one = _features(columns_of(own), self._answering.answers(own))
-            other = _features({name: columns[name] for name in columns}, self._logged(rows))
+            served = {name: columns[name] for name in columns}
+            found = skew(one, _features(served, self._logged(rows)), watch.relative_tolerance)
+            if found.differs(PREDICTION) and (needed := self._answer_needs(own)):
+                found = skew(one, _features(served, again), watch.relative_tolerance).with_note(PREDICTION, _not_clear(needed))
         except (PermanentError, pa.ArrowException) as error:
             return None, [self._judge.unknown(Aspect.SKEW, "schema", str(error))]
-        found = skew(one, other, watch.relative_tolerance)
-        expected = transformed_findings(self._specification, columns, len(sent), self._judge, watch)
+        expected = transformed_findings(self._specification, columns, rows.num_rows, self._judge, watch)
         return found, [*self._judge.skew(found, watch), *expected]
+
+    def _both_paths(self, rows: pa.Table) -> tuple[pa.Table, Mapping[str, Any], pa.Array]:
+        """Rows as a training has them, and what the contract makes of and answers to the same; something stands in for what is
+        personal, and for what was truncated as well where the contract takes no such value."""
+        inputs = self._inputs(rows)
+        try:
+            return self._on_both(self._stand_ins.put(inputs, whole=False))
+        except (PermanentError, pa.ArrowException):
+            if not self._stand_ins.names(inputs):
+                raise
+            return self._on_both(self._stand_ins.put(inputs, whole=True))
+
+    def _on_both(self, inputs: pa.Table) -> tuple[pa.Table, Mapping[str, Any], pa.Array]:
+        own = self._as_trained(inputs)
+        sent = [{name: value for name, value in row.items() if value is not None} for row in inputs.to_pylist()]
+        return own, *self._answering.served(sent)
+
+    def _answer_needs(self, own: pa.Table) -> list[str]:
+        """The personal inputs that answers follow: with others of the test split the model answers otherwise."""
+        first = _features({}, self._answering.answers(own))
+        known = next(self._snapshot.batches("test", rows=own.num_rows))
+        needed = []
+        for name in self._stand_ins.names(own):
+            other = _features({}, self._answering.answers(other_values(own, name, known)))
+            if skew(first, other, _NO_MORE_THAN_ROUNDING).differs(PREDICTION):
+                needed.append(name)
+        return needed
 
     def fragility(self, watch: FragilityWatch) -> Found:
         """How far predictions move when inputs do."""
@@ -93,7 +121,7 @@ class _Trial:
             return None, [self._judge.unknown(Aspect.FRAGILITY, "inputs", "the window has no rows")]
         is_probability = isinstance(self._task, Binary)
         try:
-            own = self._as_trained(rows)
+            own = self._as_trained(self._stand_ins.put(self._inputs(rows), whole=False))
             found = fragility(self._predict, own, watch.epsilons, _HALF if is_probability else None)
         except (PermanentError, pa.ArrowException) as error:
             return None, [self._judge.unknown(Aspect.FRAGILITY, "inputs", str(error))]
@@ -135,14 +163,23 @@ class _Trial:
     def _inputs(self, rows: pa.Table) -> pa.Table:
         return rows.select([name for name in self._answering.inputs if name in rows.column_names])
 
-    def _as_trained(self, rows: pa.Table) -> pa.Table:
-        """The rows with the types that the training data have."""
-        snapshot = Snapshot(self._specification.dataset_key, self._specification.store)
-        schema = next(snapshot.batches("test", rows=1)).schema
-        inputs = self._inputs(rows)
+    @property
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._specification.dataset_key, self._specification.store)
+
+    def _as_trained(self, inputs: pa.Table) -> pa.Table:
+        """Inputs with the types that the training data have."""
+        schema = next(self._snapshot.batches("test", rows=1)).schema
         fields = [schema.field(name) if name in schema.names else inputs.schema.field(name) for name in inputs.column_names]
         columns = [inputs[each.name].cast(each.type, safe=False) for each in fields]
         return pa.table(columns, schema=pa.schema(fields))
+
+
+def _not_clear(names: Sequence[str]) -> str:
+    return (
+        f"the model needs {', '.join(names)}, which the log does not have in clear: what the replica answered cannot be made "
+        "again, and both paths' answers to the same stand-ins are held against each other"
+    )
 
 
 def _features(columns: Mapping[str, Any], answers: pa.Array) -> pa.Table:
