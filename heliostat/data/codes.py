@@ -29,12 +29,12 @@ class Coded:
         counted = self.codes >= 0 if among is None else (self.codes >= 0) & among
         return np.bincount(self.codes[counted], minlength=len(self.values))
 
-    def rows(self) -> Iterator[NDArray[np.int64]]:
-        """The numbers of each value's rows, in their order."""
+    def rows(self, places: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.int64]]:
+        """The numbers of each value's rows, in their order; of all values, or of those in some places."""
         order = np.argsort(self.codes, kind="stable")
         starts = np.searchsorted(self.codes[order], np.arange(len(self.values) + 1))
-        for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-            yield order[start:end]
+        for place in range(len(self.values)) if places is None else places.tolist():
+            yield order[starts[place] : starts[place + 1]]
 
 
 def coded(column: pa.Array | pa.ChunkedArray) -> Coded:

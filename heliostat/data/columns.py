@@ -23,7 +23,7 @@ _PENDING: Final = 1 << 16
 """Texts with counts that are held before they are merged."""
 
 
-def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
+def doubles_of(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
     """A column as doubles, NaN where a value is missing; None where it is not of numbers or times."""
     if not is_number(column.type):
         return None
@@ -178,6 +178,13 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind)
     ) and not pa.types.is_interval(kind)
+
+
+def reads_as_number(kind: pa.DataType) -> bool:
+    """Whether values of a type are read as numbers: booleans are, times are not."""
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
+    )
 
 
 def is_text(kind: pa.DataType) -> bool:

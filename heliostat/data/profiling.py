@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from heliostat.data.columns import ColumnBuilder, numbers_of
+from heliostat.data.columns import ColumnBuilder, doubles_of
 from heliostat.data.correlations import Correlations
 from heliostat.data.profiles import ColumnProfile, Profile, too_many_classes
 
@@ -131,7 +131,7 @@ class ProfileBuilder:
     def _add_correlations(self, piece: pa.Table) -> None:
         if not self._is_correlated:
             return
-        numbers = {name: numbers_of(piece[name]) for name in piece.column_names}
+        numbers = {name: doubles_of(piece[name]) for name in piece.column_names}
         found = {name: values for name, values in numbers.items() if values is not None}
         if len(found) > CORRELATED:
             self._note(f"no correlations: there are {len(found)} columns of numbers, and at most {CORRELATED} are correlated")

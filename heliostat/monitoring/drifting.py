@@ -88,7 +88,7 @@ def _classes(found: NDArray[np.float64], task: Multiclass) -> pa.Array:
 
 
 @dataclass
-class Window:
+class _WindowProfiles:
     """What came of a window so far; closed by `profiles`."""
 
     inputs: ProfileBuilder = field(default_factory=lambda: ProfileBuilder(DRIFT))
@@ -117,11 +117,11 @@ class Distributions:
         self._monitor, self._inputs, self._predictions, self._learned, self._task = (
             monitor, inputs, predictions, learned, task,
         )  # fmt: skip
-        self._windows: dict[int, Window] = {}
+        self._windows: dict[int, _WindowProfiles] = {}
 
     def add(self, number: int, rows: pa.Table) -> None:
         """Take rows of a window: `prediction`, and the inputs that are watched as far as they are there."""
-        window = self._windows.setdefault(number, Window())
+        window = self._windows.setdefault(number, _WindowProfiles())
         if self._inputs is not None:
             there = [name for name in self._inputs.columns if name in rows.column_names]
             window.inputs.add(rows.select(there))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from heliostat.data.codes import coded
+from heliostat.data.columns import reads_as_number
 from heliostat.monitoring.windows import micros
 from heliostat.spec.base import Model, is_empty, is_none
 
@@ -173,6 +174,6 @@ def _flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:
 
 def _numbers(column: pa.ChunkedArray) -> Numbers:
     kind = column.type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)):
+    if not reads_as_number(kind):
         return np.full(len(column), np.nan)
     return np.asarray(column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(), dtype=np.float64)

@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from heliostat.data.columns import reads_as_number
+
 LABELS: Final = pa.schema([
     pa.field("request_id", pa.string()),
     pa.field("row", pa.int32()),
@@ -104,7 +106,7 @@ def _labels(column: pa.ChunkedArray, classes: tuple[str, ...]) -> tuple[Any, Any
         column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):  # large ones out of a dictionary
         return _from_texts(column.cast(pa.string()), classes)
-    if pa.types.is_nested(kind) or not (is_number(kind) or pa.types.is_null(kind)):
+    if pa.types.is_nested(kind) or not (reads_as_number(kind) or pa.types.is_null(kind)):
         return np.full(len(column), np.nan), np.asarray(pc.is_valid(column).to_numpy(), dtype=bool)
     numbers = np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     return numbers, np.isinf(numbers)
@@ -141,7 +143,7 @@ def _rows(column: pa.ChunkedArray | None, count: int) -> tuple[Any, Any]:
     if pa.types.is_string(column.type):
         unsaid = pc.or_(unsaid, pc.equal(column, "").fill_null(True))
         column = _each(column, float)
-    elif not is_number(column.type):
+    elif not reads_as_number(column.type):
         return np.zeros(count, dtype=np.int64), np.asarray(pc.invert(unsaid).to_numpy(), dtype=bool)
     silent = np.asarray(unsaid.to_numpy(), dtype=bool)
     numbers = np.where(silent, 0.0, column.cast(pa.float64(), safe=False).to_numpy())
@@ -163,7 +165,7 @@ def _floats(table: pa.Table, name: str) -> Any:
     column = table[name] if name in table.column_names else None
     if column is not None and pa.types.is_string(column.type):
         column = _each(column, float)
-    if column is None or not is_number(column.type):
+    if column is None or not reads_as_number(column.type):
         return np.full(table.num_rows, np.nan)
     return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
@@ -200,10 +202,3 @@ def _each(column: pa.ChunkedArray, convert: Callable[[str], float]) -> pa.Chunke
             return float("inf")
 
     return pa.chunked_array([[number(text) for text in column.to_pylist()]], pa.float64())
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether a column holds what can be read as numbers, yes and no among them."""
-    return bool(
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
-    )

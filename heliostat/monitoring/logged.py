@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from heliostat.data.columns import reads_as_number
 from heliostat.spec.tasks import Multiclass, Task
 
 COMMON: Final = pa.schema([
@@ -136,7 +137,7 @@ def names_classes(column: pa.ChunkedArray | pa.Array) -> bool:
 
 def _numbers(column: pa.Array) -> NDArray[np.float64]:
     kind = column.type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)):
+    if not reads_as_number(kind):
         return _none(len(column))
     if not pa.types.is_floating(kind):
         column = column.cast(pa.float64(), safe=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -152,9 +152,9 @@ def _measured(measure: Measure, metric: str, watch: QualityWatch) -> Quality:
     slices: dict[str, dict[str, Figure]] = {}
     small: dict[str, int] = {}
     for column in watch.slices if not overall.reason else ():
-        parts = list(_parts(labelled, column))
-        enough = [(value, rows) for value, rows in parts if len(rows) >= watch.min_rows][:_MOST_SLICES]
-        small[column] = len(parts) - len(enough)
+        parts, fewer = _parts(labelled, column, watch.min_rows)
+        enough = parts[:_MOST_SLICES]
+        small[column] = fewer + len(parts) - len(enough)
         # The chance of one false alarm among all values is that of a single one (Bonferroni).
         confidence = 1 - (1 - watch.confidence) / max(1, len(enough))
         slices[column] = {value: _figure(measure, metric, rows, watch.min_rows, confidence) for value, rows in enough}
@@ -172,16 +172,17 @@ def _figure(measure: Measure, metric: str, rows: Rows | None, least: int, confid
     return Figure(rows=count, interval=interval, reason=reason, weighed=len(measure.labelled.weights) > 0)
 
 
-def _parts(labelled: Labelled, column: str) -> Iterator[tuple[str, Rows]]:
-    """The rows of each value of a column, the value with the most rows first."""
+def _parts(labelled: Labelled, column: str, least: int) -> tuple[list[tuple[str, Rows]], int]:
+    """The rows of each value that has so many, the value with the most first, and how many values have fewer."""
     if column not in labelled.columns or not len(labelled):
-        return
+        return [], 0
     by_value = coded_texts(labelled.columns[column])
-    parts = [
-        *zip(by_value.values.to_pylist(), by_value.rows(), strict=True),
-        ("(missing)", np.flatnonzero(by_value.codes < 0)),
-    ]
-    yield from ((name, rows) for name, rows in sorted(parts, key=lambda part: -len(part[1])) if len(rows))
+    large = np.flatnonzero(by_value.counts() >= least)
+    parts = list(zip(by_value.values.take(pa.array(large)).to_pylist(), by_value.rows(large), strict=True))
+    if by_value.missing >= least:
+        parts.append(("(missing)", np.flatnonzero(by_value.codes < 0)))
+    values = len(by_value.values) + (by_value.missing > 0)
+    return sorted(parts, key=lambda part: -len(part[1])), values - len(parts)
 
 
 def _own(metric: CustomMetric, truth: Truth, found: Any) -> float:

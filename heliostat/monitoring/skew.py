@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from heliostat.monitoring.labels import is_number
+from heliostat.data.columns import reads_as_number
 from heliostat.spec.base import Model, is_empty, is_none
 
 _MOST_SHOWN: Final = 3
@@ -116,7 +116,7 @@ def skew(training: pa.Table, serving: pa.Table, relative_tolerance: float) -> Sk
     features: dict[str, FeatureSkew] = {}
     for name in (name for name in names if name in others):
         one, other = training[name].combine_chunks(), serving[name].combine_chunks()
-        if is_number(one.type) and is_number(other.type):
+        if reads_as_number(one.type) and reads_as_number(other.type):
             features[name] = _of_numbers(one, other, relative_tolerance)
         elif _family(one.type) == _family(other.type):
             features[name] = _of_values(one, other)

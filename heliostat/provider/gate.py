@@ -150,16 +150,18 @@ def _untold(check: Fairness, told: Mapping[str, Any]) -> str:
     groups, one_label = told.get("groups", {}), told.get("oneLabel", {})
     if len(groups) - len(one_label) >= 2:
         return f"nobody is selected at the threshold of {check.threshold:g}"
-    small = _cut_list([f"{group} ({rows} rows)" for group, rows in told.get("leftOut", {}).items()]) or "none"
+    left_out = told.get("leftOut", {})
+    count = told.get("leftOutGroups", len(left_out))
+    small = _cut_list([f"{group} ({rows} rows)" for group, rows in left_out.items()], count) or "none"
     text = f"of two groups or more with {check.min_rows} test rows there are {len(groups)}; smaller are {small}"
     if one_label:
-        text += f"; all rows of {_cut_list([*one_label])} have one label"
+        text += f"; all rows of {_cut_list([*one_label], len(one_label))} have one label"
     return f"{text}; {told['missing']} rows have no value" if told.get("missing") else text
 
 
-def _cut_list(names: list[str]) -> str:
+def _cut_list(names: list[str], count: int) -> str:
     told = ", ".join(names[:_MOST_ROWS])
-    return f"{told} and {len(names) - _MOST_ROWS:,} more" if len(names) > _MOST_ROWS else told
+    return f"{told} and {count - _MOST_ROWS:,} more" if count > _MOST_ROWS else told
 
 
 def _share(value: float | None) -> str:

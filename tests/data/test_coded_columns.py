@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -21,6 +22,7 @@ def test_rows_are_counted_and_taken_by_value_whatever_form_the_column_has(column
     found = coded(column)
     assert found.values.to_pylist() == ["b", "a"] and found.codes.tolist() == [0, -1, 1, 0]
     assert [rows.tolist() for rows in found.rows()] == [[0, 3], [2]]
+    assert [rows.tolist() for rows in found.rows(np.array([1]))] == [[2]]
     assert found.counts().tolist() == [2, 1] and found.missing == 1
     assert found.counts(found.codes == 1).tolist() == [0, 1]
 

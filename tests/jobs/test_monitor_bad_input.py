@@ -254,9 +254,20 @@ def test_a_million_categories_and_a_hundred_thousand_columns_of_a_log_hold_up_no
     wide = {f"input_extra_{number}": pa.array([1.0] * 5) for number in range(100_000)}
     few = logged(world, birds(5, 3), name="w")
     put(world, "predictions/birds/date=2026-03-02/w.parquet", pa.table({**{n: few[n] for n in few.column_names}, **wide}))
-    state = world.look(NEXT, **ASKED)
+    every = {
+        "quality": [{**QUALITY, "slices": ["kind"]}], "skew": {}, "fragility": {"mostChange": 100.0, "rows": 50},
+        "estimate": [{"metric": "mean_absolute_error", "margin": 0.3, "minRows": 100}],
+        "feedback": {"key": "kind", "columns": ["weight"]},
+        "conceptDrift": [{"detector": "adwin"}, {"detector": "adwin", "of": "prediction"}],
+    }  # fmt: skip
+    state = world.look(NEXT, **{**ASKED, **every})
     assert of(state, "drift/kind").state is State.BREACH
-    assert of(state, "drift/weight").state is of(state, "log/files").state is State.OK
+    for key in ("drift/weight", "log/files", "quality/mean_absolute_error", "concept-drift/error by adwin"):
+        assert of(state, key).state is State.OK, of(state, key).text
+    for key, text in {"estimate/mean_absolute_error": "have kind that the reference had none of",
+                      "skew/schema": "do not fit the contract", "fragility/inputs": "does not predict these rows",
+                      "feedback/weight": "3 rows follow another of their key"}.items():  # fmt: skip
+        assert of(state, key).state is State.UNKNOWN and text in of(state, key).text, of(state, key).text
     assert world.report("2026-03-02").rows == rows + 5
 
 

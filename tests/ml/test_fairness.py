@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from heliostat.ml.tasks import fairness
+from heliostat.provider import gate
 from heliostat.provider.gate import Verdict, with_fairness
 from heliostat.spec.fairness import Fairness, FairnessMetric
 from heliostat.spec.judging import gate_mistakes
@@ -100,6 +101,15 @@ def test_a_column_without_a_value_and_one_of_a_group_a_row_are_told_and_no_row_i
     assert (alone["value"], alone["groups"], len(alone["leftOut"]), alone["missing"]) == (None, {}, 21, 0)
 
 
+def test_of_very_many_small_groups_the_largest_are_named_and_the_others_counted():
+    groups = ["big"] * 3 + [f"of one {number}" for number in range(9_997)]
+    labels, scores = np.tile([0.0, 1.0], 5_000), np.linspace(0, 1, 10_000)
+    [found] = fairness.measured(pa.table({"sex": groups}), labels, scores, [check()])
+    assert len(found["leftOut"]) == 100 and found["leftOut"]["big"] == 3 and found["leftOutGroups"] == 9_998
+    verdict = with_fairness(FINE, Gate(fairness=(check(),)), {"fairness": [found]})
+    assert "big (3 rows)" in verdict.reasons[0] and f"and {9_998 - gate._MOST_ROWS:,} more" in verdict.reasons[0]
+
+
 def test_a_candidate_that_differs_too_much_is_refused_with_the_groups_and_one_that_does_not_passes():
     told = {"value": 0.4, "groups": {"a": {"selectionRate": 0.5}, "b": {"selectionRate": None}}}
     refused = with_fairness(FINE, Gate(fairness=(check(),)), {"fairness": [told]})
@@ -130,6 +140,6 @@ def test_a_difference_is_held_to_the_most_that_it_may_be(given):
 
 
 def test_a_task_that_selects_nobody_is_told_with_its_path():
-    gate = Gate(fairness=(check(),))
-    assert [path for path, _ in gate_mistakes(gate, Problem(task=Regression()))] == [("fairness", 0)]
-    assert list(gate_mistakes(gate, Problem(task=Binary()))) == []
+    asked = Gate(fairness=(check(),))
+    assert [path for path, _ in gate_mistakes(asked, Problem(task=Regression()))] == [("fairness", 0)]
+    assert list(gate_mistakes(asked, Problem(task=Binary()))) == []

@@ -71,15 +71,11 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
     reports = list(_reports(asked, log, found, numbers))
     others = others_of(asked, log, state, horizon(now, within))
     newest = _newest(log, asked.reference)
-    judge = Judge(specification.name, "", now)
-    findings = [finding for report in reports for finding in report.findings]
-    findings += health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds, log.others)
-    findings += _recency(asked, judge, newest)
-    findings += _awaited(asked, judge)
     new_rows = _new_rows(log, asked.reference)
     retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
-    findings += told
     odd = retraining.pop("problems", ())
+    of_windows = [finding for report in reports for finding in report.findings]
+    of_log = health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds, log.others)
     return (
         Looks(
             at=now,
@@ -95,7 +91,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
             next_due=found.next_due or (next_end(monitor.windows, now) if others.waits else None),
             newest=newest,
             new_rows=new_rows,
-            findings=tuple(findings),
+            findings=(*of_windows, *of_log, *_of_the_clock(asked, newest), *told),
             others=others.versions,
             problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *_unpredicted(reports), *odd),
             **retraining,
@@ -113,7 +109,6 @@ def declared_digest(specification: MonitorSpecification) -> str:
 
 def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
     """Nothing came and no window is over: what is told by the time alone."""
-    judge = Judge(asked.specification.name, "", asked.now)
     retraining, told = considered(asked, state, (), state.new_rows, state.newest.get("labels"))
     retraining.pop("problems", ())  # they are what they were when something came
     return Looks(
@@ -126,7 +121,7 @@ def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
         next_due=state.next_due,
         newest=state.newest,
         new_rows=state.new_rows,
-        findings=(*_recency(asked, judge, state.newest), *_awaited(asked, judge), *told),
+        findings=(*_of_the_clock(asked, state.newest), *told),
         problems=state.problems,
         **retraining,
     )
@@ -224,6 +219,12 @@ def _newest(log: Joined, reference: Reference) -> dict[str, datetime]:
 def _new_rows(log: Joined, reference: Reference) -> int:
     since = to_micros(reference.about.newest_row or reference.about.since)
     return int((log.timed & log.labelled & (log.times > since)).sum())
+
+
+def _of_the_clock(asked: Looking, newest: Mapping[str, datetime]) -> list[Finding]:
+    """What is found of the present moment, in no window."""
+    judge = Judge(asked.specification.name, "", asked.now)
+    return [*_recency(asked, judge, newest), *_awaited(asked, judge)]
 
 
 def _recency(asked: Looking, judge: Judge, newest: Mapping[str, datetime]) -> list[Finding]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from heliostat.data import storage
+from heliostat.data.columns import reads_as_number
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
 from heliostat.jobs.monitoring.first_answers import USUAL_ROWS, reference_of_answers
@@ -23,7 +24,6 @@ from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.monitoring.drifting import predictions_table
-from heliostat.monitoring.labels import is_number
 from heliostat.monitoring.logged import predictions_of
 from heliostat.monitoring.reference import (
     Reference,
@@ -282,7 +282,7 @@ def features_of(reference: Reference) -> tuple[str, ...]:
     return tuple(
         name
         for name, column in reference.labelled.columns.items()
-        if is_number(column.type) or pa.types.is_string(column.type)
+        if reads_as_number(column.type) or pa.types.is_string(column.type)
     )
 
 

@@ -22,6 +22,8 @@ from heliostat.systems.errors import PermanentError
 Rates = Mapping[str, NDArray[np.float64]]
 """By name those of each group; NaN of a label that a group has no row of, which fairlearn tells as 0."""
 _SELECTED, _TRUE, _FALSE = "selectionRate", "truePositiveRate", "falsePositiveRate"
+_MOST_TOLD: Final = 100
+"""Groups of too few rows whose names a report has."""
 _COMPARED: Final = {
     FairnessMetric.DEMOGRAPHIC_PARITY: (_SELECTED,),
     FairnessMetric.DEMOGRAPHIC_PARITY_RATIO: (_SELECTED,),
@@ -34,7 +36,8 @@ def measured(
     table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64], checks: Sequence[Fairness]
 ) -> list[dict[str, Any]]:
     """Every check's value, with the rates of each group, and what cannot be compared: `leftOut` are groups of too few rows,
-    `oneLabel` those that have no row of a label that the metric needs, `missing` is how many rows are of no group.
+    the largest of `leftOutGroups`, `oneLabel` those that have no row of a label that the metric needs, `missing` is how many
+    rows are of no group.
 
     Raises:
         PermanentError: the labels are not 0 and 1, or the data has no such column.
@@ -53,11 +56,12 @@ def _measured(table: pa.Table, positive: NDArray[np.bool_], scores: NDArray[np.f
     rows, positives = groups.counts(), groups.counts(positive)
     rates = _rates(groups, positive, scores >= check.threshold)
     enough = rows >= check.min_rows
+    small = [place for place in np.argsort(-rows, kind="stable") if not enough[place]]
     of_label = {1.0: positives, 0.0: rows - positives}
     has_labels = np.all([rows > 0, *(of_label[label] > 0 for label in check.metric.labels_needed)], axis=0)
     told = {
         "column": check.column, "metric": check.metric.value, "limit": check.limit, "threshold": check.threshold,
-        "leftOut": {names[place]: int(rows[place]) for place in np.flatnonzero(~enough)},
+        "leftOut": {names[place]: int(rows[place]) for place in small[:_MOST_TOLD]}, "leftOutGroups": len(small),
         "oneLabel": {names[place]: int(rows[place]) for place in np.flatnonzero(enough & ~has_labels)},
         "missing": groups.missing,
     }  # fmt: skip
