@@ -134,7 +134,7 @@ def _known(stack: str | None) -> tuple[ObjectStore, list[dict[str, Any]]]:
     return open_store(store_of(stack)), [dict(each) for each in stacks.resources(stacks.name(stack))]
 
 
-def _of_contract(workload: str) -> dict[str, str]:
+def _of_contract(workload: str) -> dict[str, Any]:
     """What the contract says of the application, and which class answers, where it can be imported here."""
     from heliostat.cli.exits import UsageError
     from heliostat.cli.operators.contracts import contract_of, entry_point_of
