@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heliostat.jobs import reporting
 from heliostat.jobs.specification import fail, progress, run
@@ -29,6 +29,7 @@ from heliostat.spec.distribution import TpuSlices
 from heliostat.spec.jobs import FederateSpecification, TrainSpecification
 from heliostat.spec.scaling import scaling_arguments
 from heliostat.spec.snapshot_settings import SAMPLE_TAG
+from heliostat.spec.training_report import TrainingReport
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, arrow_location
@@ -78,6 +79,7 @@ def train(specification: TrainSpecification) -> None:
         registry.log(run_id, metrics=[(name, value, 0) for name, value in {**figures, **seconds}.items()])
         report = reporting.report(specification, run_id, fitted - began, result)
         reporting.keep(specification, registry, report)
+        _log_chosen(registry, run_id, report)
         ended = {BUDGET_TAG: str(report.ended_by_budget)} if report.ended_by_budget is not None else {}
         registry.log(run_id, tags={MODEL_TAG: model_uri, **ended, COMPLETE_TAG: "true"})
         registry.end_run(run_id)
@@ -118,9 +120,23 @@ def _run_of(registry: Registry, specification: TrainSpecification) -> str:
     run_id = registry.create_run(experiment, specification.submission_id, tags)
     manifest = Snapshot(specification.dataset_key, specification.store).manifest()
     sample = {SAMPLE_TAG: str(manifest["sample"])} if "sample" in manifest else {}
-    registry.log(run_id, tags=sample, parameters={**specification.parameters, "workers": specification.scaling.workers})
+    registry.log(run_id, tags=sample, parameters=known_parameters(specification))
     registry.log_input(run_id, specification.name, specification.dataset_digest, manifest["uri"], manifest["rows"])
     return run_id
+
+
+def known_parameters(specification: TrainSpecification) -> dict[str, Any]:
+    """Those of a run that begins. What a tuning searches is known when it ended, and MLflow lets no parameter change."""
+    searched = specification.tuning.space.keys() if specification.tuning is not None else ()
+    declared = {name: value for name, value in specification.parameters.items() if name not in searched}
+    return {**declared, "workers": specification.scaling.workers}
+
+
+def _log_chosen(registry: Registry, run_id: str, report: TrainingReport) -> None:
+    try:
+        registry.log(run_id, parameters=report.chosen)
+    except PermanentError as error:  # a run that another release began has them as they are declared
+        progress(f"MLflow keeps the parameters that the run began with, not those of the best trial: {error}")
 
 
 def _seconds_limit(specification: TrainSpecification) -> float | None:

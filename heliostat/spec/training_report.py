@@ -135,6 +135,11 @@ class TrainingReport(Model):
     knowledge: Knowledge | None = None
     combined: Combined | None = None
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The parameters that the best trial gave, in the place of those that are declared; none without trials."""
+        return next((dict(each.parameters) for each in self.trials if each.chosen), {})
+
 
 def advise(workers: Sequence[WorkerTimes]) -> tuple[Advice, ...]:
     """What to change in a training of these workers, by the one that the rule holds most for."""

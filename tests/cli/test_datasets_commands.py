@@ -17,6 +17,7 @@ from roles_over_http import Roles
 from rollout_records import desired, entry
 
 from heliostat.cli.commands import datasets_prune
+from heliostat.cli.datasets import origins
 from heliostat.cli.datasets.catalogue import read
 from heliostat.cli.datasets.columns import told
 from heliostat.cli.datasets.lineage import Lineage, Use
@@ -384,3 +385,16 @@ def test_what_was_erased_with_a_person_s_rows_stays_as_proof_and_is_not_the_newe
     assert {v.subject.digest for v in judged(known, NEVER, Rules(0, 0), time.time()) if v.keep} == {erased}
     assert f"were deleted with a person's: {old[:12]} took its place" in stack("datasets", "show", erased).err
     assert "its rows were deleted with a person's" in stack.ok("datasets", "list")
+
+
+def test_of_many_files_of_a_folder_one_line_tells():
+    days = [DataSource(uri=f"s3://orders/2026/{day:02}.csv", digest="d", rows=10) for day in range(1, 32)]
+    labels = [DataSource(uri="s3://orders/labels/a.csv", rows=5, note="labels"), DataSource(uri="query at to 7")]
+    assert [*origins.told([*days, *labels])] == [
+        "s3://orders/2026/ 31 files, 01.csv to 31.csv, 310 rows",
+        "s3://orders/labels/a.csv 5 rows labels",
+        "query at to 7",
+    ]
+    unknown = [source.model_copy(update={"rows": None}) for source in days]
+    assert [*origins.told(unknown)] == ["s3://orders/2026/ 31 files, 01.csv to 31.csv"]
+    assert len([*origins.told(days[:5])]) == 5, "few have a line each"

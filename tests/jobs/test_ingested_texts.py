@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ def csv(first: int, count: int, zip_code: str = "", header: str = HEADER) -> str
     return "\n".join([header, *lines, ""])
 
 
-def of_csv(world: World, files: dict[str, str | bytes], **source: Any) -> pa.Table:
+def of_csv(world: World, files: Mapping[str, str | bytes], **source: Any) -> pa.Table:
     for name, content in files.items():
         (world.rows / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     world.source = {**world.source, "format": "csv", **source}
@@ -78,7 +79,7 @@ def test_columns_that_do_not_fit_together_are_told_with_their_files(world: World
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_file_and_what_to_do(
-    world: World, files: dict[str, str | bytes], source: dict[str, Any], expected: str
+    world: World, files: Mapping[str, str | bytes], source: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(PermanentError, match=expected):
         of_csv(world, files, **source)

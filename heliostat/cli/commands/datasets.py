@@ -161,6 +161,7 @@ def _summary(each: Stored, lineage: Lineage) -> dict[str, Any]:
 
 
 def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
+    from heliostat.cli.datasets import origins
     from heliostat.cli.rollouts import messages
 
     say.out(f"{found.name} {found.digest}")
@@ -177,9 +178,7 @@ def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
         facts.append(
             ("made", f"{messages.moment(making.at)} by {making.entry_point}({given}), code {making.code_digest[:12]}")
         )
-        facts += [
-            ("from", " ".join(filter(None, (source.uri, _count(source.rows), source.note)))) for source in making.sources
-        ]
+        facts += [("from", text) for text in origins.told(making.sources)]
         facts += [("from", f"{parent.name}@{parent.digest[:12]}") for parent in making.parents]
         facts += [("finding", str(finding["text"])) for finding in making.findings]
     if not found.makings:
@@ -193,10 +192,6 @@ def _show(found: Stored, lineage: Lineage, figures: dict[str, Any]) -> None:
     say.out("")
     rows = [told(name, column) for name, column in figures["columns"].items()]
     write([*(Column(head, whole=True) for head in ("COLUMN", "TYPE", "MISSING", "DISTINCT")), Column("VALUES")], rows)
-
-
-def _count(rows: int | None) -> str:
-    return f"{rows:,} rows" if rows is not None else ""
 
 
 def _rows(each: Stored) -> str:

@@ -98,11 +98,12 @@ def _of_version(report: dict[str, Any] | None, verdict: str) -> dict[str, Any] |
 
 
 def _of_training(training: Mapping[str, Any], store: ObjectStore) -> dict[str, Any]:
-    report = _json_at(store, training.get("reportUri"))
+    found = _json_at(store, training.get("reportUri"))
+    report = TrainingReport.model_validate(found) if found else None
     return {
         "code_digest": str((training.get("code") or {}).get("digest", "")),
-        "parameters": training.get("parameters") or {},
-        "training": TrainingReport.model_validate(report) if report else None,
+        "parameters": {**(training.get("parameters") or {}), **(report.chosen if report is not None else {})},
+        "training": report,
     }
 
 
