@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from heliostat.data import arrow_files
 from heliostat.data.correlations import Correlations
 from heliostat.data.distinct import Distinct
 from heliostat.data.frequencies import Frequencies
@@ -70,22 +71,19 @@ def to_bytes(profile: Profile) -> bytes:
         "correlations": _correlations(profile.correlations),
     }
     schema = _SCHEMA.with_metadata({_KEY: json.dumps(header)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, schema))
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+    return arrow_files.to_file(pa.Table.from_pylist(rows, schema))
 
 
 def from_bytes(content: bytes) -> Profile:
     """The profile that `to_bytes` wrote.
 
     Raises:
-        ProfileFormatError: they are none, or of another version.
+        ProfileFormatError: they are none, damaged, or of another version.
     """
     try:
-        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+        table = arrow_files.from_file(content)
         header = json.loads((table.schema.metadata or {})[_KEY])
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise ProfileFormatError(f"{len(content)} bytes that are no profile ({error}): make the profile anew") from None
     if header["version"] != VERSION:
         raise ProfileFormatError(f"a profile of version {header['version']}, and {VERSION} is read: make the profile anew")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from heliostat.spec.predictions import TOP, Current, Declared, Result, top
 from heliostat.systems import prediction_tables
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.file_digests import sha256_of
-from heliostat.systems.objects import ObjectStore, contents
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, change, contents
 
 PARTS = "parts of batch predictions"
 ROWS = "rows of queries for batch predictions"
@@ -99,19 +100,20 @@ def tell_results(store: ObjectStore, batch: Batch, erased: Sequence[ErasedObject
         given = {"parts": changed, "rows": sum(each.rows for each in changed), "table": table, "table_sha256": digest}
         return result.model_copy(update=given) if rows or tables else result
 
+    def told_result(content: bytes) -> bytes:
+        return told(Result.model_validate_json(content)).model_dump_json(indent=2).encode()
+
+    def told_current(content: bytes) -> bytes:
+        current = Current.model_validate_json(content)
+        return current.model_copy(update={"result": told(current.result)}).model_dump_json(indent=2).encode()
+
     for info in list(store.list(top(batch.name))):
         kind = info.key.removeprefix(top(batch.name)).partition("/")[0]
-        content = store.get(info.key) if info.key.endswith(".json") else b""
-        if kind == "results" and content:
-            _put(store, info.key, content, told(Result.model_validate_json(content)))
-        elif kind in ("current", "made") and content:
-            current = Current.model_validate_json(content)
-            _put(store, info.key, content, current.model_copy(update={"result": told(current.result)}))
-
-
-def _put(store: ObjectStore, key: str, before: bytes, after: Result | Current) -> None:
-    if (content := after.model_dump_json(indent=2).encode()) != before:
-        store.put(key, content)
+        if not info.key.endswith(".json") or kind not in ("results", "current", "made"):
+            continue
+        with suppress(ObjectMissingError):  # somebody removed it beside us
+            # A run may put a newer one there at any moment: that is what is told then, and not what was read before.
+            change(store, info.key, told_result if kind == "results" else told_current)
 
 
 def delete_succeeded(store: ObjectStore, batch: Batch, erased: Sequence[ErasedObject]) -> None:

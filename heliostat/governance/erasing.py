@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from heliostat.governance import batches, derived, ingested_rows, objects, snapshots
+from heliostat.governance import batches, derived, ingested_rows, objects, snapshots, versions
 from heliostat.governance.batches import Batch
 from heliostat.governance.mentions import Mentions
 from heliostat.governance.notes import Keyless, notes_of
@@ -97,12 +97,23 @@ class Erasing:
         self._erase_derived()
         left = self._left()
         progress = self._progress
+        removed, kept = self._forget_versions()
         return ErasureProof(
             id=self._announced.id, application=self._application, field=self._subject.field, began=progress.began,
             ended=time.time(), reason=self._announced.reason, searched=dict(self._searched), left=left,
             objects=progress.objects, snapshots=progress.snapshots, tables=progress.tables, data_sets=self._reach.data_sets,
-            notes=tuple(self._notes()),
+            versions=removed, notes=(*self._notes(), *([kept] if kept else [])),
         )  # fmt: skip
+
+    def _forget_versions(self) -> tuple[int, str]:
+        """Also of what earlier deletions of this person changed, which may not have had the right to."""
+        before = list(versions.proven(self._store, self._application, self._subject))
+        erased = [*self._progress.objects, *(each for proof in before for each in proof.objects)]
+        succeeded = [*self._progress.snapshots, *(each for proof in before for each in proof.snapshots)]
+        removed, left = versions.forget(self._store, versions.changed(erased, succeeded))
+        if removed:
+            self._tell(f"{removed} old versions of these objects removed")
+        return removed, left
 
     def keep(self, proof: ErasureProof) -> str:
         """Store the proof, and return where."""
@@ -146,12 +157,18 @@ class Erasing:
     def _batches(self) -> list[Batch]:
         return batches.batches_of(self._store, self._application, self._reach.batches)
 
-    def _replace(self, key: str, cleaned: Cleaned) -> None:
-        """Put an object's successor into its place, once that is written down."""
+    def _replace(self, key: str, cleaned: Cleaned, tag: str = "") -> bool:
+        """Put an object's successor into its place, once that is written down.
+
+        False, and nothing done, where somebody put another one there since it was read, with `tag`.
+        """
         try:
-            before = objects.sha256(self._store.get(key))
+            found = self._store.read(key)
         except ObjectMissingError:
-            return  # somebody removed it beside us
+            return True  # somebody removed it beside us
+        if tag and found.tag != tag:
+            return False
+        before = objects.sha256(found.content)
         after = objects.sha256(cleaned.content) if cleaned.content is not None else None
         erased = ErasedObject(key=key, rows=cleaned.rows, before=before, after=after)
         known = self._progress.objects
@@ -160,16 +177,26 @@ class Erasing:
             self._write(objects=(*known, erased), predictions=tuple(places))
         if cleaned.content is None:
             self._store.delete(key)
-        else:
-            self._store.put(key, cleaned.content)
+        elif not self._store.put_over(key, cleaned.content, found.tag):
+            self._write(objects=known)
+            return False
         self._tell(f"{key}: {f'{cleaned.rows} rows' if cleaned.rows else 'what it told of people'} removed")
+        return True
 
     def _erase_labels(self) -> None:
         places = frozenset(self._progress.predictions)
-        for key, content in contents(self._store, f"ground-truth/{self._application}/"):
+        for info in list(self._store.list(f"ground-truth/{self._application}/")):
             self._searched["files of labels"] += 1
-            if places and (cleaned := self._without_labels(key, content, places)) is not None:
-                self._replace(key, cleaned)
+            while places and not self._erase_label_file(info.key, places):
+                pass  # whoever brings labels has put the file anew
+
+    def _erase_label_file(self, key: str, places: frozenset[Place]) -> bool:
+        try:
+            found = self._store.read(key)
+        except ObjectMissingError:
+            return True
+        cleaned = self._without_labels(key, found.content, places)
+        return cleaned is None or self._replace(key, cleaned, found.tag)
 
     def _without_labels(self, key: str, content: bytes, places: frozenset[Place]) -> Cleaned | None:
         if key.endswith(".parquet"):

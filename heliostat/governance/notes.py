@@ -17,9 +17,8 @@ _ALWAYS = (
     "`queue.deadLetterSeconds`",
     "logs on a cluster's nodes go with its sessions: failed jobs quote no values of marked columns there, but what the "
     "workload's own code prints is there as it is",
-    "a bucket that keeps old versions has what was removed among these, until its own rules delete them: 30 days on the "
-    "platforms `aws` and `gcp`; so have copies and backups of the object store, of MLflow's database and of the cluster's "
-    "disks",
+    "copies and backups of the object store, of MLflow's database and of the cluster's disks keep what was removed until "
+    "their own rules delete it",
     "models that were trained on rows of the person keep what they learned: train them anew",
 )
 

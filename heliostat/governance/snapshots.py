@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import manifest_place
 from heliostat.spec.erasure import ErasedSnapshot
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore, contents, open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, change, contents, open_store
 
 STATISTICS: Final = "statistics and schemas of snapshots"
 
@@ -116,15 +117,25 @@ def retire(store: ObjectStore, erased: ErasedSnapshot, erasure: str) -> None:
     top = f"datasets/{erased.name}"
     successor = json.loads(store.get(f"{top}/{erased.after}/manifest.json"))
     for info in list(store.list(f"{top}/made/")):
-        known = json.loads(store.get(info.key))
-        if known.get("digest") == erased.before:
-            how = {"made": _with_parent(known["made"], erased)} if "made" in known else {}
-            put_json(store, info.key, {**successor, **how})
+        with suppress(ObjectMissingError):
+            change(store, info.key, lambda content: _succeeded(content, successor, erased))
     key = f"{top}/{erased.before}/manifest.json"
-    manifest = json.loads(store.get(key))
-    if not is_erased(manifest):
-        why = {"at": time.time(), "erasure": erasure, "successor": erased.after}
-        put_json(store, key, {**manifest, "files": {}, "erased": why})
+    why = {"at": time.time(), "erasure": erasure, "successor": erased.after}
+    change(store, key, lambda content: _retired(content, why))
     for info in list(store.list(f"{top}/{erased.before}/")):
         if info.key != key:
             store.delete(info.key)
+
+
+def _succeeded(content: bytes, successor: dict[str, Any], erased: ErasedSnapshot) -> bytes:
+    """What a making left, with the successor where it was the snapshot that goes."""
+    known = json.loads(content)
+    if known.get("digest") != erased.before:
+        return content
+    how = {"made": _with_parent(known["made"], erased)} if "made" in known else {}
+    return told.content_of({**successor, **how})
+
+
+def _retired(content: bytes, why: dict[str, Any]) -> bytes:
+    manifest = json.loads(content)
+    return content if is_erased(manifest) else told.content_of({**manifest, "files": {}, "erased": why})

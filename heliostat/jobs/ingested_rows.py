@@ -229,7 +229,7 @@ class Ingested:
                 raise PermanentError(
                     f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"
                 )
-            for tables in _in_parts(table_of(rows.names, batch, {}, schema) for batch in rows.batches):
+            for tables in _in_parts(table_of(rows.names, batch, {}, schema, rows.types) for batch in rows.batches):
                 table = together(("the query", each) for each in tables)
                 schema = table.schema
                 last = cursors.greatest(source.cursor, table[source.cursor])

@@ -9,7 +9,7 @@ from typing import Any
 import heliostat
 from heliostat.data.profiles import Profile
 from heliostat.data.schema import SchemaError, read
-from heliostat.data.storage import from_bytes
+from heliostat.data.storage import ProfileFormatError, from_bytes
 from heliostat.jobs.people_erased import NobodyErased
 from heliostat.jobs.personal_texts import PersonalTexts
 from heliostat.jobs.sample_of import rows_of
@@ -95,10 +95,14 @@ def _reference(specification: SnapshotSpecification, store: ObjectStore) -> Prof
     """The profile of the train split of the snapshot before this one; None where there is none, or it has none."""
     if specification.previous is None:
         return None
+    key = f"{specification.previous}/profiles/train.arrow"
     try:
-        return from_bytes(store.get(f"{specification.previous}/profiles/train.arrow"))
+        return from_bytes(store.get(key))
     except ObjectMissingError:
         return None
+    except ProfileFormatError as error:
+        reason = f"the profile {store.uri(key)}, which drift is measured against, cannot be read: {error}"
+        raise PermanentError(f"{reason}; delete the object, then nothing is held against it") from None
 
 
 def _refused(specification: SnapshotSpecification, store: ObjectStore, found: Held, nobody_erased: NobodyErased) -> str:

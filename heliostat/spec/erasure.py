@@ -101,6 +101,8 @@ class ErasureProof(Model):
     objects: tuple[ErasedObject, ...]
     snapshots: tuple[ErasedSnapshot, ...]
     tables: tuple[ErasedTable, ...] = ()
+    versions: int = Field(default=0, exclude_if=is_empty)
+    """Old versions of these objects that were deleted, in a bucket that keeps such."""
     data_sets: tuple[Name, ...] = Field(default=(), exclude_if=is_empty)
     """Which were searched: those that the application's versions learned of, and what was made of them or of its log."""
     notes: tuple[str, ...] = ()

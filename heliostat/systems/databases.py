@@ -6,7 +6,7 @@ import io
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ class Rows(NamedTuple):
     batches: Iterator[Sequence[Sequence[Any]]]
     first: Callable[[str], Sequence[Any]]
     """The first row of another query, of the same moment; called once all batches are read."""
+    types: Mapping[str, pa.DataType] = {}
+    """What the database says of columns, for those whose values tell nothing; SQLite's columns have no types."""
 
 
 @contextmanager
@@ -101,7 +103,9 @@ def _read_postgres(database: PostgresDatabase, query: str, batch_rows: int) -> I
             cursor.itersize = batch_rows
             cursor.execute(query)
             first = cursor.fetchmany(batch_rows)
-            yield Rows(_names(cursor, query), _turns(cursor, first, batch_rows), partial(_first, connection))
+            yield Rows(
+                _names(cursor, query), _turns(cursor, first, batch_rows), partial(_first, connection), _postgres_types(cursor)
+            )
 
 
 def _turns(cursor: Any, first: Sequence[Sequence[Any]], batch_rows: int) -> Iterator[Sequence[Sequence[Any]]]:
@@ -114,6 +118,19 @@ def _first(connection: Any, query: str) -> Sequence[Any]:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchone()  # type: ignore[no-any-return]
+
+
+def _postgres_types(cursor: Any) -> dict[str, pa.DataType]:
+    """Types of a query's columns, by the numbers that PostgreSQL has for its own for good (`pg_type.dat`)."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us")
+    numbers = {16: pa.bool_(), 17: pa.binary(), 20: pa.int64(), 21: pa.int64(), 23: pa.int64()}
+    more = {700: pa.float64(), 701: pa.float64(), 1082: pa.date32(), 1083: pa.time64("us"), 1114: moment}
+    texts = dict.fromkeys((18, 19, 25, 1042, 1043), pa.string())
+    # A decimal of one digit becomes as wide as those that come later.
+    known = {**numbers, **more, **texts, 1184: pa.timestamp("us", "UTC"), 1700: pa.decimal128(1, 0)}
+    return {column[0]: known[column[1]] for column in cursor.description or () if column[1] in known}
 
 
 def _names(cursor: Any, query: str) -> tuple[str, ...]:

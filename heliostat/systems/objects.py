@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from heliostat.spec.addresses import StoreAddress
-from heliostat.systems.storage.base import OWN, BucketStore, ObjectInfo, ObjectMissingError, ObjectStore, checked
+from heliostat.systems.errors import RetryableError
+from heliostat.systems.storage.base import OWN, BucketStore, ObjectInfo, ObjectMissingError, ObjectStore, Read, checked
 from heliostat.systems.storage.directory import Directory
 from heliostat.systems.storage.s3 import S3
 
@@ -19,13 +20,17 @@ __all__ = [
     "ObjectInfo",
     "ObjectMissingError",
     "ObjectStore",
+    "Read",
     "arrow_location",
+    "change",
     "checked",
     "contents",
     "directory_of",
     "open_bucket",
     "open_store",
 ]
+
+_ATTEMPTS: Final = 50
 
 
 def open_store(address: StoreAddress) -> ObjectStore:
@@ -41,6 +46,24 @@ def open_bucket(address: StoreAddress) -> BucketStore | None:
 
         return Gcs(address)
     return S3(address) if address.uri.startswith("s3://") else None
+
+
+def change(store: ObjectStore, key: str, made_of: Callable[[bytes], bytes]) -> bytes:
+    """Put what follows from an object into its place, and return it; where somebody else was faster, from theirs.
+
+    `made_of` may be called again, also with what it made, where the answer to a write was lost. Nothing is written where it
+    returns what it was given.
+
+    Raises:
+        ObjectMissingError: there is none, or none any more.
+        RetryableError: others change it without end.
+    """
+    for _ in range(_ATTEMPTS):
+        found = store.read(key)
+        made = made_of(found.content)
+        if made == found.content or store.put_over(key, made, found.tag):
+            return made
+    raise RetryableError(f"{store.uri(key)} is changed by others all the time: try again")
 
 
 def contents(store: ObjectStore, prefix: str, is_wanted: Callable[[str], object] = bool) -> Iterator[tuple[str, bytes]]:

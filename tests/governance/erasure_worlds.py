@@ -57,7 +57,7 @@ class Killed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if name not in ("put", "delete", "put_file"):
+        if name not in ("put", "put_over", "delete", "put_file"):
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:

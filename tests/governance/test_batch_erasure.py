@@ -21,12 +21,13 @@ from heliostat.jobs.batch import parts as batch_parts
 from heliostat.jobs.batch.parts import Predicting
 from heliostat.serving.lookup.table import LookupTable
 from heliostat.spec.batch import BatchRun
-from heliostat.spec.erasure import ErasedTable
+from heliostat.spec.erasure import ErasedObject, ErasedTable
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current, Declared, Result, manifest_key
 from heliostat.systems import prediction_tables
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.file_digests import sha256_of
+from heliostat.systems.objects import Directory
 
 OTHERS = [f"p{number}@example.org" for number in range(5)]
 FIELDS = ("email", "name", "postcode", "age", "income")
@@ -245,3 +246,36 @@ def test_rows_of_a_database_are_in_the_proof_and_deleted_once(world, monkeypatch
     proof = world.erase()
     assert proof.tables == (ErasedTable(database="db:5432/d", table="loans__" + "a" * 16, rows=2),)
     assert (proof.rows, tables["loans__" + "a" * 16]) == (5, 0)
+
+
+def test_a_result_that_a_run_puts_meanwhile_stays_the_current_one(tmp_path, monkeypatch):
+    store = Racing(tmp_path / "store")
+    result = Result(
+        name="nightly", application="loans", run="1" * 32, model_uri="models:/loans/3", predictor="e" * 64, key=("email",),
+        data="d" * 64,
+        rows=2, parts=(), table="batches/nightly/results/1/table.sqlite", table_sha256="a" * 64,
+    )  # fmt: skip
+    key = "batches/nightly/current/loans-3.json"
+    store.put(key, Current(result=result, at=1).model_dump_json(indent=2).encode())
+    newer = Current(result=result.model_copy(update={"run": "2" * 32}), at=2)
+    store.meanwhile = key, newer.model_dump_json(indent=2).encode()
+    gone = ErasedObject(
+        key=result.table, rows=1, before="a" * 64, after="b" * 64, successor="batches/nightly/results/1/table-x.sqlite"
+    )
+    batches.tell_results(store, batches.Batch("nightly", {}), [gone])
+    found = Current.model_validate_json(store.get(key))
+    assert (found.at, found.result.run) == (2, "2" * 32), "the newer one, which the run has just put"
+    assert (found.result.table, found.result.table_sha256) == (gone.successor, "b" * 64), "and it too names what is there"
+
+
+class Racing(Directory):
+    """A store in which somebody puts an object once it has been read."""
+
+    meanwhile: tuple[str, bytes] | None = None
+
+    def get(self, key):
+        content = super().get(key)
+        if self.meanwhile is not None and self.meanwhile[0] == key:
+            put, self.meanwhile = self.meanwhile, None
+            self.put(*put)
+        return content

@@ -114,3 +114,30 @@ def test_new_rows_are_counted_by_the_database_and_what_fails_or_takes_too_long_c
     run(database, "DROP TABLE news")
     found = counted(world, slow)
     assert found.rows is None and 'relation "news" does not exist' in found.problem
+
+
+def test_a_column_that_is_all_null_has_the_type_that_the_database_says(database, monkeypatch, tmp_path):
+    world = World(monkeypatch, tmp_path)
+    columns = ["id", "size", "late", "weight", "note", "seen"]
+    world.functions["w.d:snapshot"] = lambda parameters, rows: rows.select(columns)
+    run(
+        database,
+        "CREATE TABLE gaps (id text, at timestamptz, size double precision, late boolean, changed timestamptz, "
+        "weight integer, note varchar(9), seen timestamp, price numeric(6, 2))",
+        f"INSERT INTO gaps SELECT 'r' || n, '{DAY.isoformat()}'::timestamptz, n, n % 2 = 0, "
+        f"'{DAY.isoformat()}'::timestamptz + n * interval '1 second' FROM generate_series(0, 99) n",
+    )
+    world.source = {
+        "kind": "query", "database": database.model_dump(mode="json"), "query": "SELECT * FROM gaps", "cursor": "changed",
+        "lateness": "PT5S",
+    }  # fmt: skip
+    rows = world.all(world.make(time=None))
+    types = [str(rows.schema.field(name).type) for name in columns[3:]]
+    assert types == ["int64", "string", "timestamp[us]"]
+    run(
+        database,
+        "INSERT INTO gaps SELECT 'late', at, 1, true, changed + interval '1 hour', 7, 'now', at, 12.5 "
+        "FROM gaps WHERE id = 'r99'",
+    )
+    rows = world.all(world.make(time=None))
+    assert {*rows["weight"].to_pylist()} == {None, 7}, "what comes later is of the same type"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from packaged import workload
-from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, receiving, snapshot
+from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, damaged, receiving, snapshot
 
 from heliostat.jobs import monitor
 from heliostat.jobs.monitoring import model as monitor_model
@@ -292,6 +292,21 @@ def test_a_reference_is_made_once_for_a_version(world: Watched, monkeypatch: pyt
     monkeypatch.setattr(monitor_model.Answering, "answers", lambda *_: pytest.fail("it is there"))
     first = world.state
     assert world.look(NEXT + DAY, drift={}, quality=[QUALITY]).reference == first.reference
+
+
+@pytest.mark.parametrize("name", ["labelled", "inputs"])
+def test_a_damaged_reference_is_told_and_made_anew_and_nothing_of_it_is_read(
+    world: Watched, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    first = world.look(NEXT, drift={}, quality=[QUALITY])
+    (key,) = (info.key for info in world.store.list("monitors/birds/") if info.key.endswith(f"/{name}.arrow"))
+    whole = world.store.get(key)
+    world.store.put(key, damaged(whole))
+    state = world.look(NEXT + DAY, drift={}, quality=[QUALITY])
+    told = capsys.readouterr().out
+    assert f"{key.rpartition('/')[0]} cannot be read, and is made anew: " in told
+    assert "are not those that were written" in told
+    assert state.reference == first.reference and world.store.get(key) == whole
 
 
 def test_seasons_of_the_training_data_are_no_drift(world: Watched) -> None:

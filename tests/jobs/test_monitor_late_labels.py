@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from test_monitor_versions import NEXT, contents, data, world
-from watched_birds import DAY, MONDAY, QUALITY, Watched, birds
+from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, damaged
 
 from heliostat.jobs import monitor
 from heliostat.monitoring.looking import WindowReport
@@ -128,3 +128,19 @@ def test_with_nothing_that_labels_tell_nothing_is_kept_of_others(world: Watched)
     rolled_out(world, **declared)
     world.label(MONDAY, factor=3.0, name="a")
     assert not look(world, NEXT + DAY, 4, **declared).others
+
+
+def test_a_damaged_reference_of_another_version_is_told_and_the_rest_of_the_look_stands(
+    world: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rolled_out(world)
+    for info in list(world.store.list("monitors/birds/references/")):
+        if info.key.endswith("/labelled.arrow"):
+            world.store.put(info.key, damaged(world.store.get(info.key)))
+    world.label(MONDAY, factor=3.0, name="a")
+    world.label(MONDAY, birds(200, 9), name="b")
+    state = look(world, NEXT + DAY, 4)
+    assert "cannot be read, and nothing is held against it" in capsys.readouterr().out
+    assert state.others["3"].findings[MAE].state is State.UNKNOWN
+    assert state.others["3"].findings[RATIO].state is State.BREACH
+    assert {each.key: each.state for each in world.report("2026-03-02").findings}[MAE] is State.OK

@@ -33,6 +33,11 @@ DAY = dt.timedelta(days=1)
 QUALITY = {"metric": "mean_absolute_error", "margin": 0.3, "minRows": 100}
 
 
+def damaged(content: bytes) -> bytes:
+    """A file with one wrong bit, among its first batches."""
+    return content[:100] + bytes([content[100] ^ 1]) + content[101:]
+
+
 def birds(rows: int, seed: int, heavier: float = 1.0, began: dt.datetime = dt.datetime(2013, 7, 9)) -> pa.Table:
     draw = np.random.default_rng(seed)
     return pa.table(

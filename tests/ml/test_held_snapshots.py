@@ -308,6 +308,22 @@ def test_a_distribution_is_held_to_the_snapshot_before(world):
     assert world.make(expected, previous="datasets/flights/gone")["made"], "without a reference there is none to be far from"
 
 
+def test_a_damaged_profile_of_the_snapshot_before_is_told_with_its_key_and_what_to_do(world):
+    columns = dict(schema().columns)
+    given = columns["size"].model_dump(mode="json")
+    columns["size"] = columns["size"].model_validate({**given, "drift": {"distance": "wasserstein", "limit": 9}})
+    expected = schema(columns=columns)
+    before = f"datasets/flights/{world.make(expected)['digest']}"
+    store = open_store(world.address)
+    key = f"{before}/profiles/train.arrow"
+    whole = store.get(key)
+    store.put(key, whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    with pytest.raises(PermanentError, match=f"{key}, which drift is measured against, .* delete the object"):
+        world.make(expected, previous=before)
+    store.delete(key)
+    assert world.make(expected, previous=before)["made"]
+
+
 def test_a_schema_of_another_label_is_told(world):
     other = Schema.model_validate({"label": "size", "columns": schema().model_dump(mode="json")["columns"]})
     with pytest.raises(PermanentError, match="the label is 'late', and the schema has 'size'"):

@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from heliostat.spec.addresses import StoreAddress
 from heliostat.systems import store_lifecycle
 from heliostat.systems.errors import DiskFullError, NoAccessError, PermanentError, RetryableError
-from heliostat.systems.objects import open_store
+from heliostat.systems.objects import change, open_store
 from heliostat.testing.conformance import ObjectStoreConformance
 
 
@@ -41,6 +42,14 @@ def address(request, tmp_path):
 def store(address):
     store_lifecycle.ensure(address)
     return open_store(address)
+
+
+def test_processes_that_change_a_file_at_once_lose_no_word(tmp_path):
+    store = open_store(StoreAddress(uri=f"file://{tmp_path}/o"))
+    store.put("words", b"")
+    with ThreadPoolExecutor(4) as writers:  # a lock is of an open file: threads are to each other what processes are
+        list(writers.map(lambda word: change(store, "words", lambda before: before + word), [b"a", b"b", b"c", b"d"] * 5))
+    assert sorted(store.get("words")) == sorted(b"abcd" * 5)
 
 
 def test_the_uri_of_an_object_begins_with_the_stores(store, address):

@@ -74,6 +74,15 @@ class Leftover:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A manifest that cannot be read."""
+
+    name: str
+    """Of its data set."""
+    text: str
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """What is there."""
 
@@ -82,6 +91,7 @@ class Catalogue:
     leftovers: tuple[Leftover, ...] = ()
     pruned: tuple[SnapshotManifest, ...] = ()
     """Of which only how they were made is known still."""
+    unread: tuple[Unread, ...] = ()
     notes: tuple[str, ...] = ()
     ingested: tuple[ObjectInfo, ...] = ()
     """Rows that ingestions keep, and what is known of them."""
@@ -157,10 +167,10 @@ def read(store: ObjectStore, name: str | None = None) -> Catalogue:
         elif _INGESTED.fullmatch(info.key):
             ingested.append(info)
     whole = {place: each for place, each in folders.items() if f"{prefix_of(*place)}manifest.json" in each.keys}
-    notes: list[str] = []
-    manifests = _manifests(store, [f"{prefix_of(*place)}manifest.json" for place in whole], notes)
+    unread: list[Unread] = []
+    manifests = _manifests(store, [f"{prefix_of(*place)}manifest.json" for place in whole], unread)
     by_digest: dict[tuple[str, str], list[SnapshotManifest]] = defaultdict(list)
-    for each in _manifests(store, made, notes).values():
+    for each in _manifests(store, made, unread).values():
         by_digest[each.name, each.digest].append(each)
     snapshots = [
         _stored(manifests[key], whole[place], by_digest.get(place, ()))
@@ -173,7 +183,7 @@ def read(store: ObjectStore, name: str | None = None) -> Catalogue:
         if place not in whole
     ]
     gone = [found[0] for place, found in by_digest.items() if place not in whole]
-    return Catalogue(tuple(_ordered(snapshots)), (*partial, *refused), tuple(gone), tuple(notes), tuple(ingested))
+    return Catalogue(tuple(_ordered(snapshots)), (*partial, *refused), tuple(gone), tuple(unread), ingested=tuple(ingested))
 
 
 def _ordered(snapshots: Iterable[Stored]) -> list[Stored]:
@@ -185,10 +195,10 @@ def _stored(manifest: SnapshotManifest, folder: _Folder, known: Sequence[Snapsho
     return Stored(manifest, tuple(makings), tuple(sorted(folder.keys)), folder.size, folder.modified)
 
 
-def _manifests(store: ObjectStore, keys: Sequence[str], notes: list[str]) -> Mapping[str, SnapshotManifest]:
+def _manifests(store: ObjectStore, keys: Sequence[str], unread: list[Unread]) -> Mapping[str, SnapshotManifest]:
     with ThreadPoolExecutor(_READERS) as readers:
         found = list(readers.map(lambda key: _manifest(store, key), keys))
-    notes += [each for each in found if isinstance(each, str)]
+    unread += [Unread(key.split("/")[1], each) for key, each in zip(keys, found, strict=True) if isinstance(each, str)]
     return {key: each for key, each in zip(keys, found, strict=True) if isinstance(each, SnapshotManifest)}
 
 

@@ -96,7 +96,7 @@ def traced(
         stacks: whose states may name snapshots.
         without: why MLflow is not asked, where it is not.
     """
-    found = _Collected(unknown=[*catalogue.notes])  # what such a record was made of is not known
+    found = _Collected(unknown=[each.text for each in catalogue.unread])  # what such a record was made of is not known
     served = list(_served(store, found.unknown))
     found.add(served)
     if registry is None:

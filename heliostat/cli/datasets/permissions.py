@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from heliostat.cli.datasets.catalogue import Catalogue
 from heliostat.cli.datasets.lineage import Lineage, Use
@@ -67,15 +68,18 @@ class Caller:
             snapshots=tuple(each for each in known.snapshots if self.sees(each.name)),
             leftovers=tuple(each for each in known.leftovers if self.sees(each.name)),
             pruned=tuple(each for each in known.pruned if self.sees(each.name)),
+            unread=tuple(each for each in known.unread if self.sees(each.name)),
             ingested=tuple(each for each in known.ingested if self.sees(each.key.split("/")[1])),
         )
 
-    def traced(self, known: Lineage) -> Lineage:
+    def traced(self, known: Lineage, everything: Catalogue) -> Lineage:
         """The same, without the names of what they may not see: that it uses a snapshot is told, and holds it."""
         if self.identity is None:
             return known
         uses = {digest: tuple(dict.fromkeys(map(self._told, each))) for digest, each in known.uses.items()}
-        return replace(known, uses=uses)
+        theirs = {each.text: _UNREAD for each in everything.unread if not self.sees(each.name)}
+        unknown = tuple(dict.fromkeys(theirs.get(each, each) for each in known.unknown))
+        return replace(known, uses=uses, unknown=unknown)
 
     def _told(self, use: Use) -> Use:
         name = use.name
@@ -98,3 +102,6 @@ class Caller:
         for name, verdicts in sorted(by_name.items()):
             told = PrunedData(what=tuple(each.what for each in verdicts), size=sum(each.subject.size for each in verdicts))
             with_controller(self.stack, lambda client, name=name, told=told: client.tell_pruning(name, told))  # type: ignore[misc]
+
+
+_UNREAD: Final = "a manifest of a data set that you may not see cannot be read"

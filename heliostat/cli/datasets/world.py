@@ -61,13 +61,13 @@ class World:
         known = self.caller.seen(self.everything)
         if name is not None:
             known = replace(known, snapshots=known.of(name))
-        return replace(known, notes=(*known.notes, *filter(None, [self.caller.note])))
+        return replace(known, notes=(*known.notes, *(each.text for each in known.unread), *filter(None, [self.caller.note])))
 
     def lineage(self) -> Lineage:
         """Who uses what is in the store, by name as far as whoever calls may see them; who does not answer is named in it."""
         with self._registry() as registry:
             found = traced(self.everything, self.store, registry, stacks_here(), _NO_MLFLOW if registry is None else "")
-        return self.caller.traced(found)
+        return self.caller.traced(found, self.everything)
 
     def reference(self, given: str) -> str:
         """What `models:/<name>/<number>` and `runs:/<id>` were trained on, as the catalogue finds it; all else as it is."""

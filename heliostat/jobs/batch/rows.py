@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import tempfile
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,7 +130,7 @@ def _kept(specification: BatchSpecification, source: QuerySource, contract: Cont
         writer: pq.ParquetWriter | None = None
         path, written = Path(folder, "part.parquet"), 0
         for batch in rows.batches:
-            table = table_of(rows.names, batch, types, schema)
+            table = table_of(rows.names, batch, types, schema, rows.types)
             if writer is not None and table.schema != schema:  # it is told by now what a column is of
                 writer.close()
                 yield _keep(specification.name, store, path)
@@ -179,18 +179,22 @@ def _plain_types(annotation: Any) -> Iterator[type]:
 
 
 def table_of(
-    names: Sequence[str], rows: Sequence[Sequence[Any]], types: dict[str, pa.DataType], schema: pa.Schema | None
-) -> pa.Table:
+    names: Sequence[str], rows: Sequence[Sequence[Any]], types: dict[str, pa.DataType], schema: pa.Schema | None,
+    declared: Mapping[str, pa.DataType] | None = None,
+) -> pa.Table:  # fmt: skip
     """Rows of a query as a table, with the types that are known, or those of the rows before, as far as these tell them.
+
+    A column of which all is missing has the type that the database declares it with, in `declared`, where it says one.
 
     Raises:
         PermanentError: the values of a column are not of one type.
     """
     columns = list(zip(*rows, strict=True))
     before = {field.name: field.type for field in schema or () if _is_told(field.type)}
-    return pa.table(
-        {name: _column(name, values, types.get(name) or before.get(name)) for name, values in zip(names, columns, strict=True)}
-    )
+    missing = {name for name, values in zip(names, columns, strict=True) if all(value is None for value in values)}
+    said = {name: kind for name, kind in (declared or {}).items() if name in missing}
+    known = {**said, **before, **types}
+    return pa.table({name: _column(name, values, known.get(name)) for name, values in zip(names, columns, strict=True)})
 
 
 def _is_told(kind: pa.DataType) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
+from heliostat.data import arrow_files
 from heliostat.jobs.monitoring.asked import Looking
 from heliostat.jobs.monitoring.log import Joined
 from heliostat.jobs.monitoring.reference import features_of
@@ -100,8 +101,12 @@ def _labelled(store: ObjectStore, specification: MonitorSpecification, model_uri
         try:
             if ReferenceAbout.model_validate_json(store.get(info.key)).model_uri != model_uri:
                 continue
-            found = labelled_of(pa.ipc.open_file(pa.BufferReader(store.get(f"{top}/labelled.arrow"))).read_all())
-        except (ObjectMissingError, pa.ArrowException, ValidationError, KeyError, ValueError):
+            found = labelled_of(arrow_files.from_file(store.get(f"{top}/labelled.arrow")))
+        except ObjectMissingError:
+            continue
+        except (ValidationError, KeyError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            progress(f"the reference at {store.uri(top)} cannot be read, and nothing is held against it: {reason}")
             continue
         if found.predictions.shape[1:] == _no_rows(specification).predictions.shape[1:]:
             return found

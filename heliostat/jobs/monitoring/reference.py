@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from heliostat.data import storage
+from heliostat.data import arrow_files, storage
 from heliostat.data.columns import reads_as_number
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
@@ -106,12 +106,12 @@ def _kept(specification: MonitorSpecification, store: ObjectStore, top: str) -> 
     monitor = specification.monitor
     try:
         about = ReferenceAbout.model_validate_json(store.get(f"{top}about.json"))
-        labelled = labelled_of(pa.ipc.open_file(pa.BufferReader(store.get(f"{top}labelled.arrow"))).read_all())
+        labelled = labelled_of(arrow_files.from_file(store.get(f"{top}labelled.arrow")))
         inputs = _read_profile(store, f"{top}inputs.arrow") if monitor.drift else None
         predictions = _read_profile(store, f"{top}predictions.arrow") if monitor.prediction_drift else None
     except ObjectMissingError:
         return None
-    except (storage.ProfileFormatError, pa.ArrowException, ValidationError, KeyError) as error:
+    except (storage.ProfileFormatError, arrow_files.DamagedFileError, ValidationError, KeyError) as error:
         progress(f"the reference at {store.uri(top)} cannot be read, and is made anew: {' '.join(str(error).split())[:200]}")
         return None
     if inputs is not None and about.columns is not None and sorted(inputs.columns) != sorted(about.columns):
@@ -125,11 +125,7 @@ def _read_profile(store: ObjectStore, key: str) -> Profile:
 
 
 def _keep(store: ObjectStore, top: str, found: Reference) -> None:
-    sink = pa.BufferOutputStream()
-    table = to_table(found.labelled)
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    store.put(f"{top}labelled.arrow", sink.getvalue().to_pybytes())
+    store.put(f"{top}labelled.arrow", arrow_files.to_file(to_table(found.labelled)))
     for name, each in (("inputs", found.inputs), ("predictions", found.predictions)):
         if each is not None:
             store.put(f"{top}{name}.arrow", storage.to_bytes(each))

@@ -8,7 +8,7 @@ from typing import Any
 
 from heliostat.ml import dataset_statistics
 from heliostat.spec.data_sets import prefix_of
-from heliostat.systems.objects import ObjectStore
+from heliostat.systems.objects import ObjectStore, change
 
 
 def without_personal_values(store: ObjectStore, manifest: Mapping[str, Any], personal: Collection[str]) -> dict[str, Any]:
@@ -18,10 +18,17 @@ def without_personal_values(store: ObjectStore, manifest: Mapping[str, Any], per
     if marked == tuple(manifest.get("personal", ())):
         return dict(manifest)
     for key, content in values_told(store, manifest, marked).items():
-        store.put(key, content)
-    found = {**manifest, "personal": list(marked)}
-    store.put(f"{prefix_of(manifest['name'], manifest['digest'])}manifest.json", content_of(found))
+        store.put(key, content)  # two who do this write the same, or less
+    key = f"{prefix_of(manifest['name'], manifest['digest'])}manifest.json"
+    # A deletion may say in it meanwhile that the snapshot has a successor: that stays.
+    found: dict[str, Any] = json.loads(change(store, key, lambda content: _marked(content, marked)))
     return found
+
+
+def _marked(content: bytes, personal: Collection[str]) -> bytes:
+    manifest = json.loads(content)
+    said = list(manifest.get("personal", ()))
+    return content_of({**manifest, "personal": [*said, *(name for name in personal if name not in said)]})
 
 
 def personal_columns(manifest: Mapping[str, Any], personal: Collection[str]) -> tuple[str, ...]:

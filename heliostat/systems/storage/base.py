@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +33,14 @@ class ObjectInfo:
     """What tells this content from another one, where the store says it."""
 
 
+@dataclass(frozen=True)
+class Read:
+    """An object's content, with what tells it from every other one that this key has had."""
+
+    content: bytes
+    tag: str
+
+
 class ObjectStore(Protocol):
     """Keys are relative paths with `/`. An object is there whole or not at all.
 
@@ -47,6 +55,12 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The object's content."""
+
+    def read(self, key: str) -> Read:
+        """The object's content and its tag, which `put_over` wants."""
+
+    def put_over(self, key: str, data: bytes, tag: str) -> bool:
+        """Store `data` in the place of the object that had this tag; False, and nothing done, where it is another."""
 
     def get_file(self, key: str, path: Path) -> None:
         """Write the object's content to `path`, whole or not at all."""
@@ -115,8 +129,18 @@ def server_time(date: str | None) -> datetime | None:
         return None
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object], partial: Path, only_if_absent: bool = False) -> bool:
-    """Write beside, make durable, then put in place: a kill leaves the old content or the new."""
+def write_whole(
+    path: Path,
+    write: Callable[[IO[bytes]], object],
+    partial: Path,
+    only_if_absent: bool = False,
+    is_wanted: Callable[[], bool] = lambda: True,
+    held: AbstractContextManager[object] | None = None,
+) -> bool:
+    """Write beside, make durable, then put in place: a kill leaves the old content or the new.
+
+    `is_wanted` is asked last, and what puts it in place is inside of `held`; False where it is not wanted any more.
+    """
     temporary: str | None = None
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -126,11 +150,14 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object], partial: Path,
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        if only_if_absent:
-            os.link(temporary, path)
-        else:
-            Path(temporary).replace(path)
-            temporary = None
+        with held or nullcontext():
+            if not is_wanted():
+                return False
+            if only_if_absent:
+                os.link(temporary, path)
+            else:
+                Path(temporary).replace(path)
+                temporary = None
         _sync_folder(path.parent)
         return True
     except FileExistsError:

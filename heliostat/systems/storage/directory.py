@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from typing import IO
 from urllib.parse import quote
 
 from heliostat.systems.errors import explained
-from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, reading, write_whole
+from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, Read, checked, reading, write_whole
 
 
 class Directory:
@@ -24,6 +26,14 @@ class Directory:
     def put(self, key: str, data: bytes, *, only_if_absent: bool = False) -> bool:  # noqa: D102 - see ObjectStore
         return self._write(key, lambda file: file.write(data), only_if_absent)
 
+    def put_over(self, key: str, data: bytes, tag: str) -> bool:  # noqa: D102
+        def is_same() -> bool:
+            with suppress(ObjectMissingError):
+                return self.read(key).tag == tag
+            return False
+
+        return self._write(key, lambda file: file.write(data), only_if_absent=False, is_wanted=is_same)
+
     def put_file(self, key: str, path: Path) -> None:  # noqa: D102
         with reading(path) as source:
             self._write(key, lambda file: shutil.copyfileobj(source, file, 1 << 20), only_if_absent=False)
@@ -31,6 +41,10 @@ class Directory:
     def get(self, key: str) -> bytes:  # noqa: D102
         with self._found(key):
             return self._path(key).read_bytes()
+
+    def read(self, key: str) -> Read:  # noqa: D102
+        content = self.get(key)
+        return Read(content, hashlib.sha256(content).hexdigest())
 
     def get_file(self, key: str, path: Path) -> None:  # noqa: D102
         with self._found(key), self._path(key).open("rb") as source:
@@ -53,10 +67,14 @@ class Directory:
             yield ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def delete(self, key: str) -> None:  # noqa: D102
+        path = self._path(key)
+        if not path.exists():
+            return
         try:
-            self._path(key).unlink(missing_ok=True)
+            with self._held(key):
+                path.unlink(missing_ok=True)
         except OSError as error:
-            raise explained(error, f"delete {self._path(key)}") from error
+            raise explained(error, f"delete {path}") from error
 
     def remove_empty_folders(self, prefix: str) -> None:
         """Remove a folder with those in it, as far as they hold nothing: a key's folders stay when it is deleted."""
@@ -75,11 +93,32 @@ class Directory:
     def _path(self, key: str) -> Path:
         return self.root / checked(key)
 
-    def _write(self, key: str, write: Callable[[IO[bytes]], object], only_if_absent: bool) -> bool:
+    def _write(
+        self,
+        key: str,
+        write: Callable[[IO[bytes]], object],
+        only_if_absent: bool,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> bool:
         path = self._path(key)
-        if only_if_absent and path.exists():
-            return False
-        return write_whole(path, write, self._partial, only_if_absent)
+        if only_if_absent:
+            return not path.exists() and write_whole(path, write, self._partial, only_if_absent)
+        return write_whole(path, write, self._partial, is_wanted=is_wanted, held=self._held(key))
+
+    @contextmanager
+    def _held(self, key: str) -> Iterator[None]:
+        """Whoever replaces or deletes this object waits for the one who looks whether it is still the same."""
+        place = self.root / OWN / "locks"
+        place.mkdir(parents=True, exist_ok=True)
+        # A few files for all keys: none is ever removed, which somebody might wait for.
+        descriptor = os.open(
+            place / hashlib.sha256(key.encode()).hexdigest()[:2], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _found(self, key: str) -> Iterator[None]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from heliostat.spec.addresses import StoreAddress
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, checked, page_type, reading, write_whole
+from heliostat.systems.storage.base import OWN, ObjectInfo, ObjectMissingError, Read, checked, page_type, reading, write_whole
 from heliostat.systems.storage.google_cloud import ANONYMOUS, EXTRA, GOOGLE, BucketApi, Tokens, is_googles, refusal
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ class Gcs:
         # The answer to an earlier try may have been lost: then what is there is ours.
         return self.get(key) == data
 
+    def put_over(self, key: str, data: bytes, tag: str) -> bool:  # noqa: D102
+        path = self._key(key)
+        with self.errors(f"write {self.uri(key)}"):
+            import obstore
+
+            try:
+                obstore.put(self.client, path, data, use_multipart=False, mode={"version": tag})
+                return True
+            except obstore.exceptions.PreconditionError:
+                return False
+
     def put_file(self, key: str, path: Path) -> None:  # noqa: D102
         target = self._key(key)
         with self.errors(f"write {self.uri(key)}"), reading(path) as source:
@@ -84,6 +95,14 @@ class Gcs:
             import obstore
 
             return bytes(obstore.get(self.client, path).bytes())
+
+    def read(self, key: str) -> Read:  # noqa: D102
+        path = self._key(key)
+        with self.errors(f"read {self.uri(key)}", of_object=True):
+            import obstore
+
+            found = obstore.get(self.client, path)
+            return Read(bytes(found.bytes()), str(found.meta.get("version")))
 
     def get_file(self, key: str, path: Path) -> None:  # noqa: D102
         source = self._key(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from heliostat.systems.storage.base import (
     OWN,
     ObjectInfo,
     ObjectMissingError,
+    Read,
     checked,
     page_type,
     reading,
@@ -61,7 +62,14 @@ class S3:
                 kind: Any = {"ContentType": page_type(key)} if page_type(key) else {}
                 self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, **kind)
                 return True
-            return self._put_first(key, data)
+            return self._put_where(key, data, IfNoneMatch="*")
+
+    def put_over(self, key: str, data: bytes, tag: str) -> bool:  # noqa: D102
+        try:
+            with self.errors(f"write {self.uri(key)}"):
+                return self._put_where(key, data, IfMatch=tag)
+        except ObjectMissingError:
+            return False
 
     def put_file(self, key: str, path: Path) -> None:  # noqa: D102
         with self.errors(f"write {self.uri(key)}"), reading(path) as source:
@@ -70,6 +78,11 @@ class S3:
     def get(self, key: str) -> bytes:  # noqa: D102
         with self.errors(f"read {self.uri(key)}"):
             return self.client.get_object(Bucket=self.bucket, Key=self._key(key))["Body"].read()
+
+    def read(self, key: str) -> Read:  # noqa: D102
+        with self.errors(f"read {self.uri(key)}"):
+            found = self.client.get_object(Bucket=self.bucket, Key=self._key(key))
+            return Read(found["Body"].read(), found["ETag"])
 
     def get_file(self, key: str, path: Path) -> None:  # noqa: D102
         with self.errors(f"read {self.uri(key)}"):
@@ -95,6 +108,36 @@ class S3:
     def delete(self, key: str) -> None:  # noqa: D102
         with self.errors(f"delete {self.uri(key)}"):
             self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
+
+    def delete_old_versions(self, place: str) -> int:
+        """Delete all versions of an object but the one that is there, or of all below a folder (with `/`); how many went.
+
+        Marks that objects were deleted go with them. The bucket need not keep versions: then there are none.
+        """
+        top, is_folder = self._key(place.rstrip("/")), place.endswith("/")
+        top = f"{top}/" if is_folder else top
+        removed, marks = 0, list[dict[str, str]]()
+        with self.errors(f"delete old versions of {self.uri(place)}"):
+            for page in self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=top):
+                found: list[Any] = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                mine = [each for each in found if is_folder or each["Key"] == top]
+                removed += self._delete_versions([_named(each) for each in mine if not each["IsLatest"]])
+                # A mark that hides old versions goes last: killed before, none of them is back.
+                marks += [_named(each) for each in mine if each["IsLatest"] and "Size" not in each]
+            self._delete_versions(marks)
+        return removed
+
+    def _delete_versions(self, found: Sequence[Mapping[str, str]]) -> int:
+        for start in range(0, len(found), _BATCH):
+            these: Any = {"Objects": found[start : start + _BATCH], "Quiet": True}
+            refused = self.client.delete_objects(Bucket=self.bucket, Delete=these).get("Errors", [])
+            if refused:
+                first = refused[0]
+                told = (
+                    f"{len(refused)} versions stay, as of {first.get('Key')}: {first.get('Code')} {first.get('Message', '')}"
+                )
+                raise PermanentError(f"the store refuses: {told}")
+        return len(found)
 
     def uri(self, key: str) -> str:  # noqa: D102
         return f"s3://{self.bucket}/{self.prefix}{key}"
@@ -132,16 +175,15 @@ class S3:
     def _key(self, key: str) -> str:
         return self.prefix + checked(key)
 
-    def _put_first(self, key: str, data: bytes) -> bool:
-        """Put what nothing may be in the place of. boto3 asks again where an answer is lost or is 503, and finds what the
-        first time put there: which one did it is told by the object."""
+    def _put_where(self, key: str, data: bytes, **condition: str) -> bool:
+        """Put on a condition. boto3 asks again where an answer is lost or is 503, and finds what the first time put there: the
+        object tells who did it."""
         from botocore.exceptions import ClientError
 
         mark = uuid.uuid4().hex
+        asked: Any = condition
         try:
-            self.client.put_object(
-                Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*", Metadata={_PUT_BY: mark}
-            )
+            self.client.put_object(Bucket=self.bucket, Key=self._key(key), Body=data, Metadata={_PUT_BY: mark}, **asked)
             return True
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in ("PreconditionFailed", "412"):
@@ -184,3 +226,7 @@ class S3:
             return RetryableError(f"cannot {what}: the store answered {status} {code}")
         reason = answer.get("Error", {}).get("Message", "")
         return PermanentError(f"cannot {what}: the store answered {status} {code}: {reason}")
+
+
+def _named(version: Mapping[str, Any]) -> dict[str, str]:
+    return {"Key": version["Key"], "VersionId": version["VersionId"]}

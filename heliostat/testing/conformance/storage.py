@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectMissingError, ObjectStore
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, change
 
 
 class ObjectStoreConformance:
@@ -30,6 +30,37 @@ class ObjectStoreConformance:
         assert store.get("n") == b"one"
         assert store.put("n", b"three")
         assert store.get("n") == b"three"
+
+    def test_an_object_is_put_over_the_one_that_was_read_and_over_no_other(self, store: ObjectStore) -> None:
+        store.put("a/n", b"one")
+        first = store.read("a/n")
+        assert first.content == b"one"
+        assert store.put_over("a/n", b"two", first.tag)
+        assert not store.put_over("a/n", b"three", first.tag)
+        second = store.read("a/n")
+        assert second.content == b"two"
+        store.put("a/n", b"four")
+        assert not store.put_over("a/n", b"five", second.tag)
+        store.delete("a/n")
+        assert not store.put_over("a/n", b"six", second.tag)
+        assert not store.exists("a/n")
+        with pytest.raises(ObjectMissingError, match="a/n"):
+            store.read("a/n")
+
+    def test_of_two_who_change_an_object_at_once_neither_loses_its_word(self, store: ObjectStore) -> None:
+        store.put("words", b"")
+        others = [b"b", b"c"]
+
+        def made_of(before: bytes) -> bytes:
+            if others:
+                store.put("words", before + others.pop(0))
+            return before + b"a"
+
+        assert change(store, "words", made_of) == b"bca"
+        assert store.get("words") == b"bca"
+        stale = store.read("words").tag
+        assert change(store, "words", lambda before: before) == b"bca"
+        assert store.read("words").tag == stale, "nothing is written where nothing changes"
 
     def test_files_go_in_and_out(self, store: ObjectStore, tmp_path: Path) -> None:
         (tmp_path / "in").write_bytes(b"x" * 100_000)
