@@ -1,8 +1,4 @@
-"""How differently a model of two classes treats groups of people.
-
-The figures are fairlearn's, by which the tests hold them. They are counted here: fairlearn calls its functions group by
-group, and takes minutes where a column has ten thousand of them.
-"""
+"""How differently a model of two classes treats groups of people, measured by fairlearn."""
 
 from __future__ import annotations
 
@@ -15,21 +11,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from heliostat.data.codes import Coded, coded_texts
+from heliostat.ml.extras import require
 from heliostat.ml.tasks.evaluation import has_two_classes, require_column
-from heliostat.spec.fairness import Fairness, FairnessMetric
+from heliostat.spec.fairness import Fairness
 from heliostat.systems.errors import PermanentError
 
-Rates = Mapping[str, NDArray[np.float64]]
-"""By name those of each group; NaN of a label that a group has no row of, which fairlearn tells as 0."""
-_SELECTED, _TRUE, _FALSE = "selectionRate", "truePositiveRate", "falsePositiveRate"
 _MOST_TOLD: Final = 100
-"""Groups of too few rows whose names a report has."""
-_COMPARED: Final = {
-    FairnessMetric.DEMOGRAPHIC_PARITY: (_SELECTED,),
-    FairnessMetric.DEMOGRAPHIC_PARITY_RATIO: (_SELECTED,),
-    FairnessMetric.EQUALIZED_ODDS: (_TRUE, _FALSE),
-    FairnessMetric.EQUAL_OPPORTUNITY: (_TRUE,),
-}
+_OF_LABEL: Final = {"truePositiveRate": 1.0, "falsePositiveRate": 0.0}
+"""The label whose rows a rate is a share of."""
+
+Groups = Mapping[str, NDArray[np.int64]]
+"""The numbers of the rows of each."""
 
 
 def measured(
@@ -40,56 +32,80 @@ def measured(
     rows are of no group.
 
     Raises:
-        PermanentError: the labels are not 0 and 1, or the data has no such column.
+        PermanentError: the labels are not 0 and 1, the data has no such column, or fairlearn is not installed.
     """
     if not checks:
         return []
+    try:
+        require("fairlearn", "fairness")
+    except ModuleNotFoundError as error:
+        raise PermanentError(f"the gate asks for fairness by group, and {error}, where jobs run") from None
     if not has_two_classes(labels):
         raise PermanentError("the gate asks for fairness by group, and the labels are not 0 and 1 alone")
-    return [_measured(table, labels == 1, scores, check) for check in checks]
+    return [_measured(table, labels, scores, check) for check in checks]
 
 
-def _measured(table: pa.Table, positive: NDArray[np.bool_], scores: NDArray[np.float64], check: Fairness) -> dict[str, Any]:
+def _measured(table: pa.Table, labels: NDArray[Any], scores: NDArray[np.float64], check: Fairness) -> dict[str, Any]:
     require_column(table, check.column)
-    groups = coded_texts(table[check.column])
-    names: list[str] = groups.values.to_pylist()
-    rows, positives = groups.counts(), groups.counts(positive)
-    rates = _rates(groups, positive, scores >= check.threshold)
-    enough = rows >= check.min_rows
-    small = [place for place in np.argsort(-rows, kind="stable") if not enough[place]]
-    of_label = {1.0: positives, 0.0: rows - positives}
-    has_labels = np.all([rows > 0, *(of_label[label] > 0 for label in check.metric.labels_needed)], axis=0)
+    coded = coded_texts(table[check.column])
+    counts = coded.counts()
+    # fairlearn calls its functions group by group: it is asked of those alone that are judged.
+    groups = _rows_of(coded, np.flatnonzero(counts >= max(check.min_rows, 1)))
+    small = np.flatnonzero(counts < check.min_rows)
+    told_of = small[np.argsort(-counts[small], kind="stable")][:_MOST_TOLD]
+    needed = set(check.metric.labels_needed)
+    one_label = {group: len(rows) for group, rows in groups.items() if not needed <= {*labels[rows].tolist()}}
     told = {
         "column": check.column, "metric": check.metric.value, "limit": check.limit, "threshold": check.threshold,
-        "leftOut": {names[place]: int(rows[place]) for place in small[:_MOST_TOLD]}, "leftOutGroups": len(small),
-        "oneLabel": {names[place]: int(rows[place]) for place in np.flatnonzero(enough & ~has_labels)},
-        "missing": groups.missing,
+        "leftOut": {str(coded.values[place]): int(counts[place]) for place in told_of.tolist()}, "leftOutGroups": len(small),
+        "oneLabel": one_label, "missing": coded.missing,
     }  # fmt: skip
-    by_group = {
-        names[place]: {
-            "rows": int(rows[place]), "positives": int(positives[place]),
-            **{rate: _finite(values[place]) for rate, values in rates.items()},
-        }
-        for place in sorted(np.flatnonzero(enough), key=lambda place: names[place])
-    }  # fmt: skip
-    return {**told, "value": _value(check.metric, rates, enough & has_labels), "groups": by_group}
+    selected = (scores >= check.threshold).astype(float)
+    compared = {group: rows for group, rows in groups.items() if group not in one_label}
+    return {**told, "value": _difference(check, labels, selected, compared), "groups": _rates(labels, selected, groups)}
 
 
-def _rates(groups: Coded, positive: NDArray[np.bool_], selected: NDArray[np.bool_]) -> Rates:
-    shares = {_SELECTED: np.ones(len(positive), dtype=bool), _TRUE: positive, _FALSE: ~positive}
-    with np.errstate(invalid="ignore"):
-        return {rate: groups.counts(selected & of) / groups.counts(of) for rate, of in shares.items()}
-
-
-def _value(metric: FairnessMetric, rates: Rates, compared: NDArray[np.bool_]) -> float | None:
-    """Between the groups that are compared; None of fewer than two, and of a ratio where nobody is selected."""
-    if compared.sum() < 2:
+def _difference(check: Fairness, labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) -> float | None:
+    """What fairlearn makes of the groups; None of fewer than two, and where it is not defined."""
+    if len(groups) < 2:
         return None
-    ends = [(float(rates[rate][compared].min()), float(rates[rate][compared].max())) for rate in _COMPARED[metric]]
-    if metric.is_ratio:
-        [(least, most)] = ends
-        return least / most if most else None
-    return max(most - least for least, most in ends)
+    import fairlearn.metrics
+
+    rows, names = _rows(groups)
+    return _finite(getattr(fairlearn.metrics, check.metric.value)(labels[rows], selected[rows], sensitive_features=names))
+
+
+def _rates(labels: NDArray[Any], selected: NDArray[np.float64], groups: Groups) -> dict[str, dict[str, float | None]]:
+    """The rates of each group; None of the label that a group has no row of, which fairlearn tells as 0."""
+    if not groups:
+        return {}
+    from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
+
+    rows, names = _rows(groups)
+    rates = {"rows": count, "selectionRate": selection_rate, "truePositiveRate": true_positive_rate,
+             "falsePositiveRate": false_positive_rate}  # fmt: skip
+    frame = MetricFrame(metrics=rates, y_true=labels[rows], y_pred=selected[rows], sensitive_features=names)
+    return {
+        str(group): {
+            "positives": int(labels[groups[group]].sum()),
+            **{
+                rate: _finite(value) if rate not in _OF_LABEL or (labels[groups[group]] == _OF_LABEL[rate]).any() else None
+                for rate, value in row.items()
+            },
+        }
+        for group, row in frame.by_group.to_dict(orient="index").items()
+    }
+
+
+def _rows_of(coded: Coded, places: NDArray[np.int64]) -> Groups:
+    names = coded.values.take(pa.array(places)).to_pylist()
+    return dict(zip(names, coded.rows(places), strict=True))
+
+
+def _rows(groups: Groups) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The rows of all groups, and of which each is."""
+    names = [np.full(len(rows), group, dtype=object) for group, rows in groups.items()]
+    return np.concatenate(list(groups.values())), np.concatenate(names)
 
 
 def _finite(value: float) -> float | None:
