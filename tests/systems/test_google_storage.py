@@ -48,6 +48,23 @@ def test_a_conditional_write_whose_answer_was_lost_has_won(store, cloud):
     assert store.get("entry") == b"mine"
 
 
+def test_a_write_over_what_was_read_whose_answer_was_lost_has_won(store, cloud):
+    store.put("entry", b"before")
+    tag = store.read("entry").tag
+    cloud.failures.append(Failure(503, "ServiceUnavailable", late=True))
+    assert store.put_over("entry", b"mine", tag)
+    assert store.get("entry") == b"mine"
+
+
+def test_a_write_over_what_somebody_changed_while_the_server_was_busy_has_lost(store, cloud):
+    store.put("entry", b"before")
+    tag = store.read("entry").tag
+    store.put("entry", b"theirs")
+    cloud.failures.append(Failure(503, "ServiceUnavailable"))
+    assert not store.put_over("entry", b"mine", tag)
+    assert store.get("entry") == b"theirs"
+
+
 def test_a_conditional_write_that_another_was_quicker_than_while_the_server_was_busy_has_lost(store, cloud):
     store.put("entry", b"theirs")
     cloud.failures.append(Failure(503, "ServiceUnavailable"))

@@ -66,10 +66,7 @@ class Gcs:
                 obstore.put(self.client, path, data, use_multipart=False, mode="create")
                 return True
             except obstore.exceptions.AlreadyExistsError as error:
-                if not re.search(r"after \d+ retries", str(error)):
-                    return False
-        # The answer to an earlier try may have been lost: then what is there is ours.
-        return self.get(key) == data
+                return self._is_ours(key, data, error)
 
     def put_over(self, key: str, data: bytes, tag: str) -> bool:  # noqa: D102
         path = self._key(key)
@@ -79,8 +76,17 @@ class Gcs:
             try:
                 obstore.put(self.client, path, data, use_multipart=False, mode={"version": tag})
                 return True
-            except obstore.exceptions.PreconditionError:
-                return False
+            except obstore.exceptions.PreconditionError as error:
+                return self._is_ours(key, data, error)
+
+    def _is_ours(self, key: str, data: bytes, refusal: Exception) -> bool:
+        """Whether a request that was refused put what is there: the answer to an earlier try of it may have been lost."""
+        if not re.search(r"after \d+ retries", str(refusal)):
+            return False
+        try:
+            return self.get(key) == data
+        except ObjectMissingError:
+            return False
 
     def put_file(self, key: str, path: Path) -> None:  # noqa: D102
         target = self._key(key)
