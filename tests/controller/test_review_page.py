@@ -111,6 +111,7 @@ async def test_by_keys_alone_everything_is_labelled_undone_skipped_and_done(worl
     await page.press("2", repeat=True)
     await page.press("s")
     await page.says("Skipped")
+    await page.until("!busy")  # keys that come before the next item is there are no word on it
     assert truths(cluster) == set(), "a key that is held says nothing"
     for left in range(4, 0, -1):
         await page.says(f"{5 - left - 1} labelled, {left + 1} to go")
