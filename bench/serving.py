@@ -69,7 +69,9 @@ def against(session: Session, name: str, contender: Contender, generator: Genera
         return compared(session, name, theirs, generator, side)
 
 
-def compared(session: Session, name: str, theirs: str, generator: Generator, side: Side | None = None) -> Result:
+def compared(
+    session: Session, name: str, theirs: str, generator: Generator, side: Side | None = None, rounds: int = _ROUNDS
+) -> Result:
     """The same of what answers at the URL `theirs`, in turns."""
     own = side or Side(session.stack.predict_url, session.rows)
     _loaded(own.load, own.url, _WARM_UP_S)
@@ -81,7 +83,7 @@ def compared(session: Session, name: str, theirs: str, generator: Generator, sid
         return loads[side][-1].rate
 
     first, second = alternate(
-        lambda: measured("ours", own.load, own.url), lambda: measured("theirs", generator, theirs), _ROUNDS
+        lambda: measured("ours", own.load, own.url), lambda: measured("theirs", generator, theirs), rounds
     )
     shown = ", ".join(f"{one:,.0f} ÷ {other:,.0f}" for one, other in zip(first, second, strict=True))
     session.tell(f"requests/s: {shown}")
