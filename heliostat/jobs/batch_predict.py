@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from heliostat.jobs.batch import tables as batch_tables
 from heliostat.jobs.batch.parts import Predicting, contract_of, predictor_digest, result_key
@@ -19,7 +22,7 @@ from heliostat.spec.batch import PostgresSink, SqliteSink
 from heliostat.spec.jobs import BatchSpecification
 from heliostat.spec.predictions import Current, Declared, Result, ResultPart, current_key, declared_key, manifest_key
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore, open_store
+from heliostat.systems.objects import ObjectMissingError, ObjectStore, change, open_store
 
 
 def predict(specification: BatchSpecification) -> None:
@@ -38,10 +41,30 @@ def predict(specification: BatchSpecification) -> None:
     else:
         progress("all of it was predicted before")
         result = Result.model_validate_json(store.get(manifest_key(specification.name, result.run)))
-    current = Current(result=result, at=began).model_dump_json(indent=2).encode()
-    store.put(current_key(specification.name, specification.model_uri), current)
+    current = Current(result=result, at=began)
+    _tell(store, current_key(specification.name, specification.model_uri), current)
     if specification.result_key:
-        store.put(specification.result_key, current)
+        store.put(specification.result_key, _written(current))
+
+
+def _tell(store: ObjectStore, key: str, current: Current) -> None:
+    """Have a result be the newest of its version, but where a run that began later has ended before this one."""
+
+    def newer(there: bytes) -> bytes:
+        try:
+            is_older = Current.model_validate_json(there).at <= current.at
+        except ValidationError:  # another release wrote it
+            is_older = True
+        return _written(current) if is_older else there
+
+    while not store.put(key, _written(current), only_if_absent=True):
+        with suppress(ObjectMissingError):  # somebody removed it beside us
+            change(store, key, newer)
+            return
+
+
+def _written(current: Current) -> bytes:
+    return current.model_dump_json(indent=2).encode()
 
 
 def _result(specification: BatchSpecification, parts: Sequence[Part]) -> Result:

@@ -44,7 +44,7 @@ def watch(specification: MonitorSpecification) -> None:
     """Look at the version that serves, with the model that the registry has."""
     asked, problem = of_what_serves(specification, open_store(specification.store), registered_data(specification))
     if asked.model_uri != specification.model_uri:
-        progress(f"{asked.model_uri} serves and is looked at: {specification.model_uri}, which is declared, is not through")
+        progress(f"{asked.model_uri} serves and is looked at, and not {specification.model_uri}, which is declared")
     watch_with(asked, Answering(asked), problem)
 
 

@@ -139,6 +139,18 @@ def test_the_same_again_predicts_nothing_and_is_newer(world: World, cluster: Clu
     assert world.current.result == first.result
 
 
+def test_a_run_that_began_earlier_and_ends_later_leaves_the_newer_result(world: World, cluster: Cluster) -> None:
+    world.rows(birds())
+    batch_predict.predict(world.specification())
+    newer = world.current.model_copy(update={"at": world.current.at + 3_600})
+    world.store.put("batches/nightly/current/birds-3.json", newer.model_dump_json().encode())
+    world.rows(birds(200, 2), "b")
+    batch_predict.predict(world.specification(result_key="asked/a.json"))
+    assert world.current == newer
+    own = Current.model_validate_json(world.store.get("asked/a.json"))
+    assert own.result.rows == ROWS + 200, "who asked for this run is told of its own result"
+
+
 @pytest.mark.parametrize("dies_after", [0, 1, 3])
 def test_killed_after_any_part_the_next_run_does_the_others_alone(world: World, cluster: Cluster, dies_after: int) -> None:
     world.rows(birds())
