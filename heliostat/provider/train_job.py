@@ -53,7 +53,8 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
         """Say whether it will train, and why.
 
         Raises:
-            PermanentError: its models could not be judged, or the cluster can never hold its workers.
+            PermanentError: its models could not be judged, the version that it is to keep something of is not there, or the
+                cluster can never hold its workers.
         """
         training_budgets.require_known_price(new)
         if old is not None and not await asyncio.to_thread(_trains_again, old, new):
@@ -62,6 +63,7 @@ class TrainJobHandler(Handler[TrainJobInputs, TrainJobOutputs]):
             context.info(f"will adopt the finished training of {new.name} with the same code, data and parameters")
             return
         await _require_worth_it(new)
+        await asyncio.to_thread(_require_earlier_version, new)
         await _require_room(new)
         await own_clusters.rehearse(new, f"{_base(new)}-1")
         where = "" if new.own_cluster is None else " on a Ray cluster of its own"
@@ -149,6 +151,24 @@ async def _require_worth_it(inputs: TrainJobInputs) -> None:
     """See that what comes out can be judged, before minutes go into it."""
     if inputs.gate is not None:
         await require_judgeable(inputs.gate, inputs.problem, inputs.dataset, inputs.store)
+
+
+def _require_earlier_version(inputs: TrainJobInputs) -> None:
+    """See that the version is registered that it continues from, or that answers beside its model; where MLflow is not up yet
+    nobody knows."""
+    ensemble = inputs.ensemble.model if inputs.ensemble is not None else None
+    for setting, uri in (("continueFrom", inputs.continue_from), ("ensemble.model", ensemble)):
+        if uri is None:
+            continue
+        try:
+            with open_registry(inputs) as registry:
+                is_there = registry.version(uri) is not None
+        except RetryableError:
+            return
+        if not is_there:
+            raise PermanentError(
+                f"training.{setting}: there is no {uri} in MLflow at {inputs.tracking_uri}: name a version of it"
+            )
 
 
 async def _require_room(inputs: TrainJobInputs) -> None:

@@ -17,7 +17,7 @@ from heliostat.spec.training_resources import TrainJobInputs
 from heliostat.spec.tuning import Tuning, Uniform
 from heliostat.spec.workload import Scaling
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.mlflow_registry import Run
+from heliostat.systems.mlflow_registry import RegisteredVersion, Run
 from heliostat.systems.objects import open_store
 from heliostat.testing.jobs import JobResult
 
@@ -159,3 +159,22 @@ async def test_the_preview_says_what_changed(world):
     assert "its tuning changed" in why(old, inputs(world, tuning=TUNING))
     elastic = Scaling(distribution=Elastic(max_workers=4))
     assert "its scaling changed (workers 2 -> 1 to 4 elastic)" in why(old, inputs(world, scaling=elastic))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"continue_from": "models:/flights/7"}, "training.continueFrom: there is no models:/flights/7 in MLflow"),
+        (
+            {"ensemble": Ensemble(model="models:/flights/7")},
+            "training.ensemble.model: there is no models:/flights/7 in MLflow",
+        ),
+    ],
+    ids=["to continue from", "to answer together with"],
+)
+async def test_a_version_that_nobody_registered_is_told_in_the_preview(world, asked, told):
+    with pytest.raises(PermanentError, match=told):
+        await HANDLER.preview(world.context, None, inputs(world, **asked))
+    world.versions.append(RegisteredVersion("flights", 7, "run-1", "m"))
+    await HANDLER.preview(world.context, None, inputs(world, **asked))
+    assert any("will train flights" in each for each in world.told["info"])
