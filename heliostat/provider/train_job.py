@@ -167,7 +167,7 @@ def _require_earlier_version(inputs: TrainJobInputs) -> None:
             return
         if not is_there:
             raise PermanentError(
-                f"training.{setting}: there is no {uri} in MLflow at {inputs.tracking_uri}: name a version of it"
+                f"training.{setting}: there is no {uri} in MLflow at {inputs.tracking_uri}: name one that is registered"
             )
 
 
