@@ -16,11 +16,11 @@ from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.forges import Forge, PullRequest
 from heliostat.systems.git_branches import Branches, head_of, push_edit
+from heliostat.systems.mlflow_lineage import DATA_TAG
 from heliostat.systems.mlflow_registry import Registry
 
 _REFUSED: Final = "refused"
 _TAGS: Final = {"verdict": "heliostat.verdict", "refusal": "heliostat.refusal", "report": "heliostat.report"}
-_DATA_TAG: Final = "heliostat.dataset"
 _TRIES: Final = 3
 
 
@@ -69,7 +69,7 @@ def card_of(version: str, platform: Mapping[str, Any]) -> Card:
     return Card(
         version,
         found.run_id,
-        found.tags.get(_DATA_TAG, ""),
+        found.tags.get(DATA_TAG, ""),
         run.parameters if run else {},
         document_at(report_uri, platform.get("store")),
         report_uri,

@@ -31,6 +31,7 @@ from heliostat.spec.scaling import scaling_arguments
 from heliostat.spec.snapshot_settings import SAMPLE_TAG
 from heliostat.spec.training_report import TrainingReport
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_lineage import DATA_TAG
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, arrow_location
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from heliostat.jobs.trainer import Trainer
 
 TRAINING_TAG = "heliostat.training"
-DATASET_TAG = "heliostat.dataset"
 COMPLETE_TAG = "heliostat.complete"
 MODEL_TAG = "heliostat.model_uri"
 BUDGET_TAG = "heliostat.ended_by_budget"
@@ -96,7 +96,7 @@ def run_tags(specification: TrainSpecification | FederateSpecification) -> dict[
     return {
         TRAINING_TAG: specification.digest,
         "heliostat.code": specification.code_digest,
-        DATASET_TAG: specification.dataset_digest,
+        DATA_TAG: specification.dataset_digest,
         "heliostat.submission": specification.submission_id,
         "heliostat.entry_point": specification.entry_point,
     }
@@ -162,7 +162,7 @@ def _previous_digest(specification: TrainSpecification) -> str | None:
         run_ = registry.run(version.run_id) if version is not None else None
     if version is None:
         raise PermanentError(f"there is no {uri} for training.{setting}: name a version that is registered")
-    digest = run_.tags.get(DATASET_TAG) if run_ is not None else None
+    digest = run_.tags.get(DATA_TAG) if run_ is not None else None
     if digest is None:
         raise PermanentError(
             f"{uri} was not trained by a TrainJob that is still in MLflow: what it knows cannot be "

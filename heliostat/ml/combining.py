@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from heliostat.ml.contracts import Predictor, columns_of
+from heliostat.ml.contracts import Predictor
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.ensembles import ENSEMBLE_FILE, EnsemblePredictor, members_in
-from heliostat.ml.previous import Previous
-from heliostat.ml.tasks.evaluation import Evaluation
+from heliostat.ml.previous import Previous, ValidationSplit
 from heliostat.spec.ensembles import Combined, Ensemble, Member
 from heliostat.spec.problem import Problem
 
@@ -46,49 +45,47 @@ class Combining:
         """
         older = _older(self.previous, self.ensemble.most_members - 1)
         predictors = [kind.load(path) for path, _ in older]
-        measures = _Validation(dataset, problem)
-        mine = measures.answers(kind.load(folder))
-        theirs = measures.answers(
-            EnsemblePredictor([(each.share, one) for (_, each), one in zip(older, predictors, strict=True)])
+        split = ValidationSplit(dataset, problem)
+        mine = _numbers(split.answers(kind.load(folder)))
+        theirs = _numbers(
+            split.answers(EnsemblePredictor([(each.share, one) for (_, each), one in zip(older, predictors, strict=True)]))
         )
-        declared = self.ensemble.share
-        share = measures.best_share(mine, theirs) if declared is None else declared
-        together = measures.figures((1 - share) * mine + share * theirs)
+        alone = split.figures(mine)
+        metric = _metric_of(alone, problem)
+        share = self.ensemble.share
+        if share is None:
+            share = _best_share(split, metric, problem.higher_is_better(metric), mine, theirs)
+        together = split.figures((1 - share) * mine + share * theirs)
         members = [Member(share=1 - share)]
         if share:
             members += [each.model_copy(update={"share": share * each.share}) for _, each in older]
             _gather(folder, [path for path, _ in older], members)
-        alone = measures.figures(mine)
-        name = measures.metric
-        return Combined(members=tuple(members), metric=name, alone=alone[name], together=together[name]), together
+        made = Combined(members=tuple(members), metric=metric, alone=alone[metric], together=together[metric])
+        return made, together
 
 
-class _Validation:
-    """What answers reach on the validation split."""
+def _numbers(answers: Any) -> NDArray[np.float64]:
+    return np.asarray(answers, dtype=np.float64)
 
-    def __init__(self, dataset: Snapshot, problem: Problem) -> None:
-        table, label = dataset.table("validation"), dataset.manifest()["label"]
-        self._evaluation, self._columns = Evaluation(problem, table, label), columns_of(table.drop_columns([label]))
-        self._problem = problem
-        self.metric = problem.default_metric or ""
 
-    def answers(self, model: Any) -> NDArray[np.float64]:
-        return np.asarray(model.predict(self._columns), dtype=np.float64)
+def _metric_of(figures: Mapping[str, float], problem: Problem) -> str:
+    """What models are compared by: the problem's first metric, or the first that is defined; without a task labels decide.
 
-    def figures(self, answers: NDArray[np.float64]) -> dict[str, float]:
-        found = self._evaluation.overall(answers)
-        if self.metric not in found:
-            # Without a task the labels decide what is measured.
-            self.metric = next((name for name in found if name in self._problem.names), "")
-        if not self.metric:
-            raise ValueError("no metric is defined on the validation split: nothing says what the models are worth together")
-        return found
+    Raises:
+        ValueError: none is.
+    """
+    for name in (problem.default_metric, *figures):
+        if name in figures and name in problem.names:
+            return name
+    raise ValueError("no metric is defined on the validation split: nothing says what the models are worth together")
 
-    def best_share(self, mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
-        """The share of the older answers that does best; of equal ones the least."""
-        values = [self.figures((1 - share) * mine + share * theirs)[self.metric] for share in _SHARES]
-        better = np.asarray(values) if self._problem.higher_is_better(self.metric) else -np.asarray(values)
-        return float(_SHARES[int(np.argmax(better))])
+
+def _best_share(
+    split: ValidationSplit, metric: str, higher_is_better: bool, mine: NDArray[np.float64], theirs: NDArray[np.float64]
+) -> float:
+    """The share of the older answers that does best; of equal ones the least."""
+    values = np.asarray([split.figures((1 - share) * mine + share * theirs)[metric] for share in _SHARES])
+    return float(_SHARES[int(np.argmax(values if higher_is_better else -values))])
 
 
 def _older(previous: Previous, most: int) -> list[tuple[Path, Member]]:

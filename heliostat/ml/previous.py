@@ -7,7 +7,8 @@ from pathlib import Path
 
 from heliostat.ml.contracts import Predictor, columns_of
 from heliostat.ml.datasets import Snapshot
-from heliostat.ml.ensembles import members_in
+from heliostat.ml.ensembles import EnsemblePredictor, members_in
+from heliostat.ml.predictions import Predictions
 from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.spec.problem import Problem
 from heliostat.spec.training_report import Knowledge
@@ -46,8 +47,11 @@ class Previous:
         Raises:
             ValueError: no metric is defined on both.
         """
-        old, new = _Figures(self.dataset, problem), _Figures(dataset, problem)
-        found = {where: (each(self.predictor), each(model)) for where, each in (("old", old), ("new", new))}
+        old, new = ValidationSplit(self.dataset, problem), ValidationSplit(dataset, problem)
+        found = {
+            where: (each.figures(each.answers(self.predictor)), each.figures(each.answers(model)))
+            for where, each in (("old", old), ("new", new))
+        }
         named = [name for name in found["new"][0] if all(name in figures for both in found.values() for figures in both)]
         wanted = problem.task.default_metric if problem.task is not None else None
         if not named:
@@ -64,12 +68,17 @@ class Previous:
         )
 
 
-class _Figures:
+class ValidationSplit:
     """What models reach on the validation split of one snapshot."""
 
     def __init__(self, dataset: Snapshot, problem: Problem) -> None:
         table, label = dataset.table("validation"), dataset.manifest()["label"]
         self._evaluation, self._columns = Evaluation(problem, table, label), columns_of(table.drop_columns([label]))
 
-    def __call__(self, model: Predictor) -> dict[str, float]:
-        return self._evaluation.overall(model.predict(self._columns))
+    def answers(self, model: Predictor | EnsemblePredictor) -> Predictions:
+        """What a model predicts of its rows."""
+        return model.predict(self._columns)
+
+    def figures(self, answers: Predictions) -> dict[str, float]:
+        """Every metric of such answers that is defined."""
+        return self._evaluation.overall(answers)

@@ -24,6 +24,7 @@ from heliostat.spec.workload import OnRefusal
 from heliostat.systems import gate_notes
 from heliostat.systems.controller_api import ControllerClient
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.mlflow_lineage import DATA_TAG
 from heliostat.systems.mlflow_registry import RegisteredVersion
 from heliostat.systems.objects import open_store
 
@@ -31,8 +32,6 @@ _NEXT = "models:/candidate"
 """Stands in a preview for a model that is not trained yet."""
 _UNSEEN = "0" * 64
 """The digest of a snapshot that is not made yet."""
-_DATA_TAG = "heliostat.dataset"
-"""On a registered version: the digest of the data that it was trained on."""
 _PLACES = frozenset({"ray", "controller", "code", "tracking_access"})
 """Inputs that say where things are reached, and with what code nothing is judged."""
 
@@ -224,7 +223,7 @@ def _register(inputs: ModelVersionInputs, verdict: gate.Verdict, report_uri: str
             inputs.model_uri or "",
             inputs.run_id or "",
             f"Accepted by the gate: {verdict.summary}{_of_sample(inputs)}",
-            {"heliostat.report": report_uri, _DATA_TAG: inputs.dataset.digest, **_sample_tag(inputs)},
+            {"heliostat.report": report_uri, DATA_TAG: inputs.dataset.digest, **_sample_tag(inputs)},
         )
         registry.log(inputs.run_id or "", tags={"heliostat.verdict": "accepted", "heliostat.version": str(version.version)})
     return version
@@ -272,7 +271,7 @@ def _version(inputs: ModelVersionInputs, uri: str) -> RegisteredVersion | None:
 
 
 def _data_digest(version: RegisteredVersion) -> str:
-    return version.tags.get(_DATA_TAG, "")
+    return version.tags.get(DATA_TAG, "")
 
 
 def _outputs(inputs: ModelVersionInputs, version: RegisteredVersion, verdict: str, report_uri: str) -> ModelVersionOutputs:

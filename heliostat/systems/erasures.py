@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from heliostat.spec import ingested
 from heliostat.spec.base import Digest
 from heliostat.spec.erasure import TOP, ErasureAnnouncement, announced_at
 from heliostat.spec.ingested import ErasedPart
 from heliostat.systems.objects import ObjectStore
+
+_PROOF: Final = ".proof.json"
 
 
 def announced(store: ObjectStore, application: str) -> tuple[ErasureAnnouncement, ...]:
@@ -21,26 +23,6 @@ def announced(store: ObjectStore, application: str) -> tuple[ErasureAnnouncement
     """
     keys = [info.key for info in store.list(f"{TOP}{application}/") if announced_at(info.key)]
     return tuple(ErasureAnnouncement.model_validate_json(store.get(key)) for key in keys)
-
-
-def all_announced(store: ObjectStore) -> frozenset[str]:
-    """The ids of those of all applications, whether they have ended or not.
-
-    Raises:
-        RetryableError, PermanentError: the store does not answer.
-    """
-    return frozenset(each for info in store.list(TOP) if (each := announced_at(info.key)))
-
-
-def proven(store: ObjectStore) -> frozenset[str]:
-    """The ids of those that have ended.
-
-    Raises:
-        RetryableError, PermanentError: the store does not answer.
-    """
-    ends = ".proof.json"
-    keys = [info.key for info in store.list(TOP) if info.key.endswith(ends)]
-    return frozenset(key.rpartition("/")[2].removesuffix(ends) for key in keys)
 
 
 @dataclass(frozen=True)
@@ -62,7 +44,12 @@ def erasures(store: ObjectStore) -> Erasures:
     Raises:
         RetryableError, PermanentError: the store does not answer.
     """
-    return Erasures(all_announced(store), proven(store))
+    keys = [info.key for info in store.list(TOP)]
+    proofs = (key.rpartition("/")[2] for key in keys if key.endswith(_PROOF))
+    return Erasures(
+        announced=frozenset(each for key in keys if (each := announced_at(key))),
+        proven=frozenset(name.removesuffix(_PROOF) for name in proofs),
+    )
 
 
 class ErasedPeople:

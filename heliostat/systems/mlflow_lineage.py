@@ -9,6 +9,7 @@ from typing import Any, Final
 from heliostat.systems.mlflow_registry import Registry
 
 DATA_TAG: Final = "heliostat.dataset"
+"""On a run and on a registered version: the digest of the data that it was trained on."""
 _COMPLETE_TAG: Final = "heliostat.complete"
 _PAGE: Final = 1_000
 _EXPERIMENTS: Final = 100

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from heliostat.cli import options, say
 from heliostat.cli.commands.datasets import datasets, size_of, warn, write_json
+
+if TYPE_CHECKING:
+    from heliostat.cli.datasets.catalogue import Catalogue
+    from heliostat.cli.datasets.lineage import Lineage
+    from heliostat.cli.datasets.retention import Verdict
 
 __all__ = ["datasets", "prune"]
 
@@ -35,15 +40,19 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
     from heliostat.cli.datasets import ingested_rows, retention
     from heliostat.cli.datasets.world import World
     from heliostat.cli.exits import UsageError
-    from heliostat.systems.errors import PermanentError
 
     if as_json and not (yes or dry_run):
         raise UsageError("nobody is asked where JSON is written: say --yes, or --dry-run")
-    world, rules = World.of(stack), retention.Rules(older_than * 86_400, newest)
-    known = world.seen()
-    lineage = world.lineage()
+    rules = retention.Rules(older_than * 86_400, newest)
+
+    def judged() -> tuple[World, Catalogue, Lineage, tuple[Verdict, ...]]:
+        world = World.of(stack)
+        known, lineage = world.seen(), world.lineage()
+        rows = ingested_rows.read(world.store, known.ingested)
+        return world, known, lineage, retention.judged(known, lineage, rules, time.time(), rows)
+
+    world, known, lineage, verdicts = judged()
     warn(known, lineage)
-    verdicts = retention.judged(known, lineage, rules, time.time(), ingested_rows.read(world.store, known.ingested))
     going = [each for each in verdicts if not each.keep]
     if as_json:
         write_json(
@@ -55,22 +64,25 @@ def prune(older_than: float, newest: int, dry_run: bool, yes: bool, stack: str |
         )
     else:
         _tell(verdicts)
-    if lineage.unknown and not dry_run:
-        told = "; ".join(lineage.unknown)
-        raise PermanentError(f"nothing is deleted while it is not known who uses what: {told}")
+    if not dry_run:
+        _require_known(lineage)
     if dry_run or not going or not _agreed(len(going), yes):
         return
     # Somebody may have begun to use one while it was thought over.
-    world = World.of(stack)
-    known, lineage = world.seen(), world.lineage()
-    if lineage.unknown:
-        raise PermanentError(f"nothing is deleted while it is not known who uses what: {'; '.join(lineage.unknown)}")
-    again = retention.judged(known, lineage, rules, time.time(), ingested_rows.read(world.store, known.ingested))
+    world, _, lineage, again = judged()
+    _require_known(lineage)
     going = retention.still(going, again)
     if not going:
         return
     world.caller.tell_pruning(going)
     retention.prune(world.store, going, lambda what: None if as_json else say.out(f"deleted {what}"))
+
+
+def _require_known(lineage: Lineage) -> None:
+    from heliostat.systems.errors import PermanentError
+
+    if lineage.unknown:
+        raise PermanentError(f"nothing is deleted while it is not known who uses what: {'; '.join(lineage.unknown)}")
 
 
 def _agreed(count: int, yes: bool) -> bool:

@@ -17,7 +17,7 @@ from heliostat.cli.rollouts.locate import Stacks
 from heliostat.spec.base import Model
 from heliostat.spec.ledger import EntryKind
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_lineage import LineageRegistry
+from heliostat.systems.mlflow_lineage import DATA_TAG, LineageRegistry
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 Kind = Literal["serves", "served", "version", "training", "evaluation", "stack", "parent"]
@@ -216,6 +216,6 @@ def digest_of_model(registry: LineageRegistry, address: str) -> str:
         tags = version.tags if version is not None else None
     if tags is None:
         raise PermanentError(f"MLflow has no {address}")
-    if not tags.get("heliostat.dataset"):
+    if not tags.get(DATA_TAG):
         raise PermanentError(f"MLflow does not know which data {address} was trained on: it was not trained here")
-    return tags["heliostat.dataset"]
+    return tags[DATA_TAG]
