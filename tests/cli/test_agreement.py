@@ -73,7 +73,7 @@ async def test_at_a_terminal_somebody_is_asked(terminal, capsys, typed, agreed):
 async def test_a_cancelled_operation_waits_for_no_answer(terminal):
     cancel = asyncio.Event()
     cancel.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert "declined" in await Agreement(Screen(), cancel)([resource()])
 
 

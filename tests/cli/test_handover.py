@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -111,13 +110,11 @@ def test_a_wrong_choice_ends_with_one_line_and_no_traceback(tmp_path):
     assert "Traceback" not in ran.stderr
 
 
-def test_the_command_is_at_its_own_code_quickly_and_without_heavy_imports():
+def test_the_command_is_at_its_own_code_without_heavy_imports():
     heavy = ("grpc", "pulumi", "rich", "boto3", "ruamel", "cryptography")
     code = f"import sys; from heliostat.cli.commands import heliostat; print([m for m in {heavy} if m in sys.modules])"
-    began = time.monotonic()
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
-    assert time.monotonic() - began < 5  # 0.1 s on an idle machine
 
 
 def test_the_official_cli_finds_our_plugin_beside_this_command(with_cli, tmp_path):

@@ -164,7 +164,7 @@ async def test_following_tells_what_is_written_to_any_file_as_it_comes(tmp_path)
     first.path.write_text("begin\n")
     told = asyncio.Queue()
     task = asyncio.create_task(follow([first, second], 10, lambda log, line: told.put_nowait((log.name, line))))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await told.get() == ("a.log", "begin")
         second.path.write_text("made later\n")
         assert await told.get() == ("b.log", "made later")

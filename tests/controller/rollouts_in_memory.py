@@ -44,7 +44,7 @@ class World:
         return await self.client.declare("flights", Declaration(desired=wanted, **said))  # type: ignore[arg-type]
 
     async def until(self, holds: Callable[[Status], bool]) -> Status:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 status = await self.client.read("flights")
                 assert status is not None

@@ -49,7 +49,7 @@ class World:
         self.analysis_runners = AnalysisRunners("tiny_analysis_runner", directory, self.news.set)
 
     async def until(self, holds: Callable[[Measurements], bool], key: str = "1") -> Measurements:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 figures = self.analysis_runners.figures("flights", key)
                 if figures is not None and holds(figures):
@@ -170,7 +170,7 @@ async def test_the_end_of_one_does_not_take_the_task_of_the_next(world: World, m
     monkeypatch.setattr(analysis_runners, "_STOP_SECONDS", 0.2)
     world.analysis_runners.ask("2", task(), ONE)
     await world.until(lambda found: found.requests == 100, "2")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(world.tasks()) > 1:  # noqa: ASYNC110 - nothing tells that a file is gone
             await asyncio.sleep(0.02)
     (task_of_second,) = world.tasks()
@@ -192,7 +192,7 @@ async def test_nobody_asking_ends_it(world: World) -> None:
 async def test_one_that_does_not_hear_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis_runners, "_STOP_SECONDS", 0.2)
     world.analysis_runners.ask("1", task("deaf"), ONE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not world.begun():  # noqa: ASYNC110 - it says nothing
             await asyncio.sleep(0.02)
     process = world.process

@@ -31,7 +31,7 @@ async def leave(world: World) -> None:
     """Serve answers no more, and that is known."""
     world.cluster.serve.away = True
     world.cluster.reconciler._observer.expire()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while world.cluster.reconciler.ray_answers:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
 

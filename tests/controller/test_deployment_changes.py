@@ -74,7 +74,7 @@ def slow(cluster: FakeCluster) -> SlowServe:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():  # noqa: ASYNC110 - what is in memory has no events
             await asyncio.sleep(0.005)
 

@@ -166,7 +166,7 @@ async def test_the_program_begins_with_a_mounted_file_and_ends_in_order(tmp_path
             await client.get("/v1/health", headers={"Authorization": f"Bearer {TOKEN}"})
             process.send_signal(signal.SIGTERM)
             assert (await waiting).status_code == 204
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -23,7 +23,7 @@ async def test_the_ledger_is_told_every_shift_and_every_end(world: World) -> Non
     await world.declare(2, canary(10, 50), origin=Origin(by="ada", commit="abc", dirty=True))
     await world.phase(Phase.SUCCEEDED)
     await world.client.delete("flights")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await world.client.read("flights") is not None:  # noqa: ASYNC110 - it is what a client does
             await asyncio.sleep(0.02)
     entries = await world.entries()

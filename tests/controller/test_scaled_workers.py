@@ -55,7 +55,7 @@ class Scaled:
         await self.scaling.look()
         there = {name: {each["name"]: each for each in app["deployments"]} for name, app in self.cluster.serve.apps.items()}
         asked = {name: each["tasks"]["num_replicas"] for name, each in there.items() if "tasks" in each}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self._seen(asked):
                 await self.cluster.reconciler.news(0.02)
         return asked
@@ -123,7 +123,7 @@ async def test_while_nobody_tells_of_the_queue_there_are_as_many_as_there_were(s
     for _ in range(20):
         assert await scaling.look(None) == {"flights-blue": 4}
     scaling.cluster.serve.away = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while scaling.cluster.reconciler.running is not None:
             await scaling.cluster.reconciler.news(0.02)
     assert await scaling.look(EMPTY, 1000) == {"flights-blue": 4}

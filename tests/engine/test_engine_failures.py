@@ -176,7 +176,7 @@ async def test_a_second_cancel_aborts_and_the_checkpoint_says_what_was_under_way
     lab.cancel.clear()
     await asyncio.sleep(0.2)
     lab.cancel.set()
-    summary = await asyncio.wait_for(running, 30)
+    summary = await asyncio.wait_for(running, 60)
     assert summary.cancelled
     assert lab.pending() == ["creating a"]
 

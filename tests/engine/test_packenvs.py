@@ -53,7 +53,7 @@ class Folder:
         return sum("pip install" in line for line in self.calls.read_text().splitlines())
 
     async def until_installing(self, count: int = 1) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.installs() < count:  # noqa: ASYNC110 (another process writes it)
                 await asyncio.sleep(0.01)
 
@@ -115,7 +115,7 @@ async def test_of_two_at_once_one_makes_it_and_the_other_waits(made: Folder) -> 
     first = asyncio.ensure_future(made.ensure())
     await made.until_installing()
     second = asyncio.ensure_future(made.ensure())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any("waiting for it" in text for text in made.told):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     made.gate.unlink()

@@ -180,7 +180,7 @@ async def test_an_update_on_a_cluster_that_was_made_anew_waits_until_the_applica
         await _until(lambda: _taken_up(cluster.reconciler.states["flights"]))
         assert not update.done()
         cluster.serve.away = False
-        assert await asyncio.wait_for(update, 5) == old.model_copy(update={"cluster_session": "session_2"})
+        assert await asyncio.wait_for(update, 60) == old.model_copy(update={"cluster_session": "session_2"})
         assert cluster.traffic.servers["flights-blue"]
 
 
@@ -196,7 +196,7 @@ async def test_a_version_within_its_window_is_awaited_on_a_cluster_that_was_made
             await create(told, wanted)
         again = asyncio.create_task(create(told, wanted.model_copy(update={"startup_timeout_seconds": 60})))
         cluster.serve.away = False
-        await asyncio.wait_for(again, 5)
+        await asyncio.wait_for(again, 60)
         assert cluster.reconciler.observed["flights"].green.usable
 
 
@@ -227,7 +227,7 @@ async def _die(cluster: FakeCluster) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the world in memory tells nobody
             await asyncio.sleep(0.01)
 

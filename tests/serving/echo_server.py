@@ -107,7 +107,7 @@ class Client:
         self.writer.write(data)
 
     async def answer(self, with_body: bool = True) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = (await self.reader.readuntil(b"\r\n\r\n"))[:-4]
             answer = Answer(head, b"")
             if with_body:
@@ -116,7 +116,7 @@ class Client:
 
     async def is_closed(self) -> bool:
         """Whether nothing follows but the end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.read() == b""
 
 
@@ -130,6 +130,6 @@ async def server() -> AsyncIterator[Server]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -101,7 +101,7 @@ async def test_the_server_that_serve_starts_has_our_connections(app, hooked):
         assert (await client.post("/predict", content=body())).json() == {"score": 2.0}
         assert (await client.post("/-/golden")).json() == {"passed": 2}
         server.should_exit = True
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
 
 
 def test_a_serve_that_starts_its_server_differently_is_refused(monkeypatch, hooked):

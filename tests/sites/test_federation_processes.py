@@ -64,7 +64,7 @@ def test_the_token_stands_in_nobody_s_arguments_and_in_no_file_of_the_coordinato
 
 
 def _await(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not done():
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -121,7 +121,7 @@ async def sent(plane: Plane, text: bytes, half: bool = False) -> bytes:
         await writer.drain()
         if half:
             writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()
@@ -144,13 +144,13 @@ async def client(plane: Plane) -> AsyncIterator[Client]:
 
 async def ask(plane: Plane, path: str, headers: dict[str, str] | None = None) -> Answer:
     """One request on a connection of its own."""
-    async with asyncio.timeout(20), client(plane) as connected:
+    async with asyncio.timeout(60), client(plane) as connected:
         return await connected.ask(path, headers)
 
 
 async def until(plane: Plane, holds: Callable[[haproxy.TrafficSnapshot], bool]) -> haproxy.TrafficSnapshot:
     """The first snapshot of which it holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(RetryableError):
                 found = await haproxy.snapshot(plane)

@@ -203,7 +203,7 @@ async def test_an_agent_and_its_haproxy_that_were_killed_come_back_with_what_the
     for agent in agents.values():
         await agent.kill()
     await agents["one"].start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 answer = await ask(agents["one"], "/flights/predict")  # type: ignore[arg-type]

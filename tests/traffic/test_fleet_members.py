@@ -126,7 +126,7 @@ async def test_a_share_is_waited_for_until_all_have_it(world: World) -> None:
     await asyncio.sleep(0)
     assert not moving.done()
     world.tell("two", share=2_500)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await moving
 
 
@@ -136,7 +136,7 @@ async def test_a_member_that_lags_is_waited_for_once_and_no_pass_is_held_up_by_i
     await asyncio.sleep(0)
     world.now += 2
     world.tell("one")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await moving
         await world.fleet.set_share("flights", 2_500)
     assert (await world.fleet.snapshot()).shares == {"flights": 0}
@@ -144,11 +144,11 @@ async def test_a_member_that_lags_is_waited_for_once_and_no_pass_is_held_up_by_i
 
 async def test_news_are_told_when_there_are_some_and_the_same_again_is_none(world: World) -> None:
     first = world.fleet.wanted.revision
-    waiting = asyncio.create_task(world.fleet.wanted_after(first, 30))
+    waiting = asyncio.create_task(world.fleet.wanted_after(first, 600))
     await asyncio.sleep(0)
     assert not waiting.done()
     assert await world.fleet.apply({"flights": ROUTE}, TrafficSnapshot({}, {}))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         found = await waiting
     assert found is not None
     assert found.revision > first
@@ -217,9 +217,9 @@ async def test_a_member_that_ends_counts_as_long_as_it_has_something_to_answer(w
 
 
 async def test_who_waits_for_news_is_answered_when_the_controller_ends(world: World) -> None:
-    waiting = asyncio.create_task(world.fleet.wanted_after(0, 30))
+    waiting = asyncio.create_task(world.fleet.wanted_after(0, 600))
     await asyncio.sleep(0)
     world.fleet.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await waiting is None
-        assert await world.fleet.wanted_after(0, 30) is None
+        assert await world.fleet.wanted_after(0, 600) is None
