@@ -92,21 +92,23 @@ class Keyring:
             case Treatment.HASHED:
                 return self._hashing()
             case Treatment.TRUNCATED:
-                return lambda value: _coarser(value, mark)
+                return _rounding(mark.step) if mark.step is not None else lambda value: _shortened(value, mark)
         return lambda value: MASK
 
     def _hashing(self) -> Callable[[Any], str]:
         # Most columns have the same values again and again. What is held of them here the tap of a replica holds as well.
-        of_short = lru_cache(_REMEMBERED)(self.hashed)
+        of_short = lru_cache(_REMEMBERED)(self._once)
 
         def change(value: Any) -> str:
             if not isinstance(value, str):
                 return self.hashed(value)
-            if value.startswith(_BEGIN) and TOKEN.match(value):
-                return value
-            return of_short(value) if len(value) <= _SHORT else self.hashed(value)
+            return of_short(value) if len(value) <= _SHORT else self._once(value)
 
         return change
+
+    def _once(self, text: str) -> str:
+        """What is written in the place of a text, which is the text itself where that is a hash."""
+        return text if text.startswith(_BEGIN) and TOKEN.match(text) else self.hashed(text)
 
     def seal(self, body: bytes, consents: bool) -> bytes:
         """A body as it may be kept, with whether it may be logged. The same body is sealed alike, by the same key.
@@ -170,14 +172,22 @@ def _tokens_of(name: str, key: bytes) -> Callable[[bytes], str]:
     return token
 
 
-def _coarser(value: Any, mark: PersonalMark) -> Any:
-    if mark.step is not None:
+def _rounding(step: float) -> Callable[[Any], Any]:
+    """Down to a multiple of `step`; what is no number is masked."""
+    keeps_integers = float(step).is_integer()
+
+    def change(value: Any) -> Any:
         if type(value) is float and isfinite(value):
-            return value // mark.step * mark.step
+            return value // step * step
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == float("inf"):
             return MASK
-        found = value // mark.step * mark.step
-        return int(found) if isinstance(value, int) and mark.step == int(mark.step) else found
+        found = value // step * step
+        return int(found) if isinstance(value, int) and keeps_integers else found
+
+    return change
+
+
+def _shortened(value: Any, mark: PersonalMark) -> Any:
     return str(value)[: mark.keep] if isinstance(value, str) else MASK
 
 

@@ -151,7 +151,7 @@ def test_a_row_without_personal_fields_is_kept_as_it_came():
     made = plain()
     data = PersonalData(made, Columns.of(made.row, made.answer), Privacy(), Keyring(()))
     body = b'{ "kind":"a" }'
-    assert data.request(body) is body and Masking(Columns.of(made.row, made.answer).input).rows(b"[1]") == b"[1]"
+    assert data.request(body) is body and Masking(Columns.of(made.row, made.answer).input).each([b"[1]"]) == [b"[1]"]
     assert data.completed(body) == b'{"kind":"a"}'
     error = ZeroDivisionError("13")
     assert data.withheld(error, body) is error

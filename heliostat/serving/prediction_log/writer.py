@@ -17,17 +17,17 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from pydantic_core import to_json
-
-from heliostat.serving.bodies import Body, rows_in
+from heliostat.serving.bodies import Body
 from heliostat.serving.postprocessing import Processed
 from heliostat.serving.prediction_log import sealing
 from heliostat.serving.prediction_log.columns import Columns
-from heliostat.serving.prediction_log.masking import Masking, Treat, hide
+from heliostat.serving.prediction_log.lines import Entry, Lines
+from heliostat.serving.prediction_log.masking import Treat, hide
 from heliostat.serving.prediction_log.sealing import Seal, Sealed
 from heliostat.serving.prediction_log.spools import Head, folder_of, name_of, spools_in
 from heliostat.spec.addresses import StoreAddress
@@ -40,13 +40,10 @@ _MOST_SPOOL_BYTES: Final = 2 << 30
 """What spools of one application may take on a node, while the object store cannot be reached."""
 _RECOVER_SECONDS: Final = 30.0
 _TELL_SECONDS: Final = 60.0
-_YIELD_EVERY: Final = 64
+_ROWS_AT_ONCE: Final = 256
+"""Some, for what each costs by itself; and few, for answers wait for Python's lock meanwhile, a millisecond or two."""
 
 logger = logging.getLogger("ray.serve")
-
-
-_Entry = tuple[bytes, float, Body, int, Body, float, Processed | None]
-"""Request id, Unix time, what was sent, its rows, the answer, seconds, and what steps did."""
 
 
 @dataclass
@@ -77,9 +74,8 @@ class PredictionLog:
         self._folder = folder_of(spool, store, application)
         self._older = spool / application
         """Where an earlier release kept spools, those of all stores together."""
-        self._asked, self._answered = Masking(columns.input, treat), Masking(columns.prediction, treat)
-        self._middle = b'","version":' + to_json(version) + b',"time":'
-        self._waiting: deque[_Entry] = deque()
+        self._lines = Lines(version, columns, treat)
+        self._waiting: deque[Entry] = deque()
         self._waiting_rows = 0
         self._closing = threading.Event()
         self._spool: _Spool | None = None
@@ -126,6 +122,8 @@ class PredictionLog:
                     self._sealed.append(self._spool)
                     self._spool = None
             except OSError as error:
+                if closing:
+                    self.dropped += len(self._waiting)
                 lost = f"{self.dropped} entries are lost so far"
                 self._tell("write", f"the prediction log cannot be written in {self._folder}: {error.strerror}; {lost}")
 
@@ -134,47 +132,40 @@ class PredictionLog:
         return spool.size >= self._settings.file_mib << 20 or (spool.size > 0 and age >= self._settings.roll_seconds)
 
     def _flush(self) -> None:
-        """Append what waits to the spool file, whole entries or none."""
-        count = len(self._waiting)
-        if not count:
-            return
-        lines = self._lines(count)
-        try:
-            spool = self._spool or self._open()
-            self._spool = spool
-            self._append(spool, b"".join(lines))
-        except OSError:
-            self.dropped += len(lines)
-            raise
-
-    def _lines(self, count: int) -> list[bytes]:
-        """Of so many entries; one that cannot be written costs none of the others."""
-        lines = []
-        for number in range(count):
-            request_id, at, body, rows, answer, seconds, processed = self._waiting.popleft()
-            self._waiting_rows -= rows
+        """Append what waits to the spool file, whole entries or none; what a full disk does not take at once is lost."""
+        waiting = len(self._waiting)
+        while waiting:
+            entries = self._next(waiting)
+            waiting -= len(entries)
+            lines = self._written(entries)
             try:
-                lines.append(self._line(request_id, at, body, answer, seconds, processed))
-            except Exception as error:  # whatever a library calls it
+                self._spool = self._spool or self._open()
+                self._append(self._spool, lines)
+            except OSError:
+                self.dropped += lines.count(b"\n")
+                raise
+
+    def _next(self, most: int) -> list[Entry]:
+        """The entries that are written next, of so many."""
+        entries: list[Entry] = []
+        rows = 0
+        while rows < _ROWS_AT_ONCE and len(entries) < most:
+            entry = self._waiting.popleft()
+            entries.append(entry)
+            rows += entry[3]
+        self._waiting_rows -= rows
+        return entries
+
+    def _written(self, entries: Sequence[Entry]) -> bytes:
+        """Their lines; one that cannot be written costs none of the others."""
+        try:
+            return self._lines.of(entries)
+        except Exception as error:  # whatever a library calls it
+            if len(entries) == 1:
                 self.dropped += 1
                 self._tell("line", f"a prediction cannot be logged: {type(error).__name__}: {error}")
-            if number % _YIELD_EVERY == 0:
-                time.sleep(0)  # the event loop goes first
-        return lines
-
-    def _line(
-        self, request_id: bytes, at: float, body: Body, answer: Body, seconds: float, processed: Processed | None = None
-    ) -> bytes:
-        """What was sent and answered, as it was: only blanks of JSON break lines. A secret goes no further than here."""
-        rows, answers = self._asked.rows(rows_in(bytes(body))), self._answered.rows(rows_in(bytes(answer)))
-        if not self._asked.changes_rows:
-            rows = rows.replace(b"\n", b" ").replace(b"\r", b" ")
-        # Most ids are hexadecimal digits, and go as they are.
-        name = b'"' + request_id if request_id.isalnum() else to_json(request_id.decode("latin-1"))[:-1]
-        changed = b"" if processed is None else _changed(processed, self._answered)
-        return b'{"request_id":%b%b%.6f,"latency_ms":%.4f,"inputs":%b,"predictions":%b%b}\n' % (
-            name, self._middle, at, seconds * 1000, rows, answers, changed,
-        )  # fmt: skip
+                return b""
+        return b"".join([self._written([entry]) for entry in entries])
 
     def _open(self) -> _Spool:
         """A new spool, which says from its first byte on what it is for."""
@@ -280,18 +271,6 @@ class PredictionLog:
         if last is None or (not once and time.monotonic() - last > _TELL_SECONDS):
             self._told[about] = time.monotonic()
             logger.warning(text)
-
-
-def _changed(processed: Processed, answered: Masking) -> bytes:
-    """What a line says of what steps changed; nothing where they changed nothing. What the model answered before them is
-    treated as the answer is."""
-    if not processed.changes:
-        return b""
-    rows: list[list[dict[str, Any]]] = [[] for _ in processed.encoded]
-    for change in processed.changes:
-        rows[change.row].append(change.as_logged())
-    before = answered.rows(b"[" + b",".join(processed.model_encoded) + b"]")
-    return b"".join((b',"model_predictions":', before, b',"changes":', to_json(rows)))
 
 
 def _unlocked(path: Path) -> int | None:
