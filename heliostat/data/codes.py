@@ -54,4 +54,23 @@ def coded(column: pa.Array | pa.ChunkedArray) -> Coded:
 
 def coded_texts(column: pa.Array | pa.ChunkedArray) -> Coded:
     """The same by the texts of values: 1 and "1" are one."""
-    return coded(column.cast(pa.string()))
+    return coded(as_texts(column))
+
+
+def as_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column of any type as texts: as Arrow writes them, or as Python does what Arrow has no text for, as lists and bytes.
+
+    A time that no calendar has is missing.
+    """
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowException:  # of the type, as of lists, or of a single value, as of bytes that are no UTF-8
+        return pa.array([_text(value) for value in column], pa.string())
+
+
+def _text(value: pa.Scalar) -> str | None:
+    try:
+        found = value.as_py()
+    except (ValueError, OverflowError):
+        return None
+    return None if found is None else str(found)

@@ -181,7 +181,7 @@ def _compared(name: str, reference: Profile, window: Profile, limits: Limits) ->
 
 def _incomparable(then: ColumnProfile, now: ColumnProfile) -> tuple[Status, str] | None:
     kinds = {then.kind, now.kind} - {"empty"}
-    if "unsupported" in kinds:
+    if kinds == {"unsupported"}:
         return "not compared", f"cannot be compared: values of type {now.type} have no distance here"
     if now.kind == "mixed" and then.kind != "mixed":
         return "changed type", f"has values of several types, {now.type}, and had {then.type}: make it one type again"

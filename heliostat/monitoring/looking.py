@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field
 
+from heliostat.data.codes import as_texts
 from heliostat.monitoring.bias import Bias, Residuals, bias, residuals
 from heliostat.monitoring.cbpe import Cbpe, CbpeOfClasses
 from heliostat.monitoring.concept_drift import concept_drift
@@ -252,7 +253,7 @@ def encoded(
             continue
         if name in categories:
             known = categories[name]
-            codes = pc.index_in(column.cast(pa.string()), known)
+            codes = pc.index_in(as_texts(column), known)
             values = pc.if_else(pc.is_null(column), None, pc.fill_null(codes, len(known))).cast(pa.float64())
         else:
             values = _as_numbers(column)
@@ -277,4 +278,4 @@ def _is_category(column: pa.Array) -> bool:
 
 
 def _values(column: pa.Array) -> pa.Array:
-    return pc.drop_null(pc.unique(column.cast(pa.string()))).sort()
+    return pc.drop_null(pc.unique(as_texts(column))).sort()

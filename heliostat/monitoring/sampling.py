@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from heliostat.data.codes import as_texts
 from heliostat.monitoring.hashing import hashes
 from heliostat.monitoring.logged import predictions_of
 from heliostat.monitoring.windows import micros
@@ -145,5 +146,5 @@ def _joined(columns: list[pa.Array]) -> pa.Array:
     """Parts of a column as one; of different types as text."""
     kinds = {column.type for column in columns}
     if len(kinds) > 1:
-        columns = [column.cast(pa.string()) for column in columns]
+        columns = [as_texts(column) for column in columns]
     return pa.concat_arrays(columns) if columns else pa.nulls(0)

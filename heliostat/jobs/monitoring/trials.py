@@ -184,8 +184,13 @@ def _not_clear(names: Sequence[str]) -> str:
 
 def _features(columns: Mapping[str, Any], answers: pa.Array) -> pa.Table:
     """The predictor's columns and what came of them, as a table to be compared."""
-    found = {name: pa.array(list(values)) for name, values in columns.items()}
+    found = {name: _column(values) for name, values in columns.items()}
     return pa.table({**found, PREDICTION: answers})
+
+
+def _column(values: Any) -> pa.Array:
+    """One of them; arrays of one dimension as they are, for Arrow reads no dates out of a list of NumPy's."""
+    return pa.array(values if isinstance(values, np.ndarray) and values.ndim == 1 else list(values))
 
 
 def _some(rows: pa.Table, most: int) -> pa.Table:
