@@ -164,8 +164,15 @@ def _require(table: pa.Table, *columns: str | None) -> None:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The moment in UTC; one without a zone is taken as UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """The moment in UTC; one without a zone is taken as UTC.
+
+    Raises:
+        ValueError: the calendar has it in its own zone alone.
+    """
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{moment.isoformat()} is not between the years 1 and 9999 in UTC: give another moment") from None
 
 
 def _moment(moment: datetime, kind: pa.DataType) -> Any:

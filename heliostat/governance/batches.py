@@ -54,7 +54,7 @@ def files_of(store: ObjectStore, batch: Batch) -> Iterator[tuple[str, str, bytes
 
 
 def has_column(content: bytes, name: str) -> bool:
-    """Whether a Parquet file has a column."""
+    """Whether a Parquet file that can be read has a column."""
     return name in pq.read_schema(io.BytesIO(content)).names
 
 

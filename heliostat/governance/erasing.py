@@ -10,10 +10,12 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 
 from heliostat.governance import batches, derived, ingested_rows, objects, snapshots, versions
 from heliostat.governance.batches import Batch
+from heliostat.governance.journal import Journal
 from heliostat.governance.mentions import Mentions
 from heliostat.governance.notes import Keyless, notes_of
 from heliostat.governance.objects import Cleaned, Place
@@ -21,10 +23,8 @@ from heliostat.governance.reach import reach_of
 from heliostat.governance.subjects import Subject, marked_fields
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.erasure import (
-    ErasedObject,
     ErasedSnapshot,
     ErasureAnnouncement,
-    ErasureProgress,
     ErasureProof,
     content_of,
     key_of,
@@ -71,11 +71,13 @@ class Erasing:
         self._declared = declared
         self._reach = reach_of(self._store, self._application, declared)
         self._searched: Counter[str] = Counter()
-        self._progress = ErasureProgress(began=time.time())
+        self._journal = Journal(self._store, announcement, tell)
         self._keyless: set[str] = set()
         """Batch predictions with files that do not say whose rows are in them."""
         self._keyless_parts: Counter[str] = Counter()
         """By data set, parts of ingested rows that do not say it either."""
+        self._unread: dict[str, str] = {}
+        """Why files of predictions and of labels could not be read, by their keys."""
 
     def run(self) -> ErasureProof:
         """Delete, search again, and return the proof, which is stored once the audit log has it (`keep`).
@@ -84,11 +86,11 @@ class Erasing:
             PermanentError: some of it cannot be removed; the rest is, and running it again goes on.
             RetryableError: the store does not answer.
         """
-        self._announce()
+        self._journal.begin()
         for kind, key, cleaned in self._search():
             self._searched[kind] += 1
             if cleaned is not None:
-                self._replace(key, cleaned)
+                self._journal.replace(key, cleaned)
         self._erase_labels()
         self._erase_snapshots()
         self._erase_statistics()
@@ -96,7 +98,7 @@ class Erasing:
         self._erase_batches()
         self._erase_derived()
         left = self._left()
-        progress = self._progress
+        progress = self._journal.progress
         removed, kept = self._forget_versions()
         return ErasureProof(
             id=self._announced.id, application=self._application, field=self._subject.field, began=progress.began,
@@ -108,8 +110,8 @@ class Erasing:
     def _forget_versions(self) -> tuple[int, str]:
         """Also of what earlier deletions of this person changed, which may not have had the right to."""
         before = list(versions.proven(self._store, self._application, self._subject))
-        erased = [*self._progress.objects, *(each for proof in before for each in proof.objects)]
-        succeeded = [*self._progress.snapshots, *(each for proof in before for each in proof.snapshots)]
+        erased = [*self._journal.progress.objects, *(each for proof in before for each in proof.objects)]
+        succeeded = [*self._journal.progress.snapshots, *(each for proof in before for each in proof.snapshots)]
         removed, left = versions.forget(self._store, versions.changed(erased, succeeded))
         if removed:
             self._tell(f"{removed} old versions of these objects removed")
@@ -119,25 +121,16 @@ class Erasing:
         """Store the proof, and return where."""
         key = key_of(self._application, self._announced.id, "proof")
         self._store.put(key, content_of(proof))
-        self._store.delete(key_of(self._application, self._announced.id, "progress"))
+        self._journal.end()
         return self._store.uri(key)
-
-    def _announce(self) -> None:
-        content = self._announced.model_dump_json(indent=1).encode()
-        self._store.put(key_of(self._application, self._announced.id), content, only_if_absent=True)
-        try:
-            found = self._store.get(key_of(self._application, self._announced.id, "progress"))
-        except ObjectMissingError:
-            return
-        self._progress = ErasureProgress.model_validate_json(found)
-        self._tell(f"going on with the deletion {self._announced.id}, which was begun before")
 
     def _search(self) -> Iterator[Found]:
         """All objects that may have rows, each without them."""
         subject, application = self._subject, self._application
         theirs = objects.names(subject)
         for key, content in contents(self._store, f"predictions/{application}/", lambda key: key.endswith(".parquet")):
-            yield "files of the prediction log", key, objects.predictions(content, subject, self._announced.at)
+            cleaned = self._read(key, partial(objects.predictions, content, subject, self._announced.at))
+            yield "files of the prediction log", key, cleaned
         for kind, prefix in (
             ("unread lines of it", f"predictions-unread/{application}/"),
             ("review items", f"reviews/{application}/items/"),
@@ -146,9 +139,18 @@ class Erasing:
                 yield kind, key, objects.lines_of(content, theirs)
         for batch in self._batches():
             for kind, key, content in batches.files_of(self._store, batch):
-                if not batches.has_column(content, subject.field):
+                cleaned = self._read(key, partial(objects.rows, content, subject))
+                if key not in self._unread and not batches.has_column(content, subject.field):
                     self._keyless.add(batch.name)
-                yield kind, key, objects.rows(content, subject)
+                yield kind, key, cleaned
+
+    def _read(self, key: str, without: Callable[[], Cleaned | None]) -> Cleaned | None:
+        """A file without the rows; None of one that cannot be read, which the proof tells and nothing else waits for."""
+        try:
+            return without()
+        except objects.UnreadableError as error:
+            self._unread[key] = str(error)
+            return None
 
     def _manifests(self) -> Iterator[dict[str, Any]]:
         for name in self._reach.data_sets:
@@ -157,34 +159,8 @@ class Erasing:
     def _batches(self) -> list[Batch]:
         return batches.batches_of(self._store, self._application, self._reach.batches)
 
-    def _replace(self, key: str, cleaned: Cleaned, tag: str = "") -> bool:
-        """Put an object's successor into its place, once that is written down.
-
-        False, and nothing done, where somebody put another one there since it was read, with `tag`.
-        """
-        try:
-            found = self._store.read(key)
-        except ObjectMissingError:
-            return True  # somebody removed it beside us
-        if tag and found.tag != tag:
-            return False
-        before = objects.sha256(found.content)
-        after = objects.sha256(cleaned.content) if cleaned.content is not None else None
-        erased = ErasedObject(key=key, rows=cleaned.rows, before=before, after=after)
-        known = self._progress.objects
-        places = dict.fromkeys((*self._progress.predictions, *cleaned.predictions))
-        if not any(each.key == key and each.before == before for each in known):
-            self._write(objects=(*known, erased), predictions=tuple(places))
-        if cleaned.content is None:
-            self._store.delete(key)
-        elif not self._store.put_over(key, cleaned.content, found.tag):
-            self._write(objects=known)
-            return False
-        self._tell(f"{key}: {f'{cleaned.rows} rows' if cleaned.rows else 'what it told of people'} removed")
-        return True
-
     def _erase_labels(self) -> None:
-        places = frozenset(self._progress.predictions)
+        places = frozenset(self._journal.progress.predictions)
         for info in list(self._store.list(f"ground-truth/{self._application}/")):
             self._searched["files of labels"] += 1
             while places and not self._erase_label_file(info.key, places):
@@ -196,11 +172,11 @@ class Erasing:
         except ObjectMissingError:
             return True
         cleaned = self._without_labels(key, found.content, places)
-        return cleaned is None or self._replace(key, cleaned, found.tag)
+        return cleaned is None or self._journal.replace(key, cleaned, found.tag)
 
     def _without_labels(self, key: str, content: bytes, places: frozenset[Place]) -> Cleaned | None:
         if key.endswith(".parquet"):
-            return objects.labels(content, places)
+            return self._read(key, partial(objects.labels, content, places))
         if key.endswith((".jsonl", ".ndjson")):
             return objects.lines_of(content, objects.is_label_of(places))
         return None
@@ -209,7 +185,7 @@ class Erasing:
         for manifest in list(self._manifests()):
             self._searched["snapshots"] += 1
             place = manifest["name"], manifest["digest"]
-            known = next((each for each in self._progress.snapshots if (each.name, each.before) == place), None)
+            known = next((each for each in self._journal.progress.snapshots if (each.name, each.before) == place), None)
             if known is None and not snapshots.is_erased(manifest):
                 known = self._succeed(manifest)
             if known is not None:
@@ -222,7 +198,7 @@ class Erasing:
         self._tell(f"the snapshot {str(manifest['digest'])[:12]} has {sum(rows.values())} rows: making one without them")
         marks = self._marks()[manifest["name"]]
         made = snapshots.successor_of(self._address, manifest, self._subject, self._announced.id, marks)
-        self._write(snapshots=(*self._progress.snapshots, made))
+        self._journal.write(snapshots=(*self._journal.progress.snapshots, made))
         return made
 
     def _marks(self) -> dict[str, frozenset[str]]:
@@ -235,7 +211,7 @@ class Erasing:
         for manifest in list(self._manifests()):
             self._searched[snapshots.STATISTICS] += not snapshots.is_erased(manifest)
             for key, content in snapshots.without_values(self._store, manifest, marks[manifest["name"]]).items():
-                self._replace(key, Cleaned(content, 0))
+                self._journal.replace(key, Cleaned(content, 0))
             snapshots.keep_marks(self._store, manifest, marks[manifest["name"]])
 
     def _erase_ingested(self) -> None:
@@ -251,14 +227,14 @@ class Erasing:
             if made is None:
                 self._keyless_parts[name] += not batches.has_column(content, self._subject.field)
                 continue
-            self._write(objects=(*(each for each in self._progress.objects if each.key != key), made))
+            self._journal.write_succeeded(made)
             ingested_rows.retire(store, name, made, objects.count_of(store.get(made.successor)), self._announced.id)
             self._tell(f"{key}: {made.rows} rows removed")
         for kind, key, content in ingested_rows.records_of(store, name):
             self._searched[kind] += 1
             cleaned = ingested_rows.without_examples(content, self._subject)
             if cleaned is not None:
-                self._replace(key, cleaned)
+                self._journal.replace(key, cleaned)
 
     def _erase_batches(self) -> None:
         """Once the parts have none of the rows any more: whoever makes a table of them anew makes it without."""
@@ -268,10 +244,10 @@ class Erasing:
                 self._searched[batches.TABLES] += 1
                 made = batches.succeed_table(self._store, key, self._subject, self._announced.id)
                 if made is not None:
-                    self._write(objects=(*(each for each in self._progress.objects if each.key != key), made))
+                    self._journal.write_succeeded(made)
                     self._tell(f"{key}: {made.rows} rows removed")
-            batches.tell_results(self._store, batch, self._progress.objects)
-            batches.delete_succeeded(self._store, batch, self._progress.objects)
+            batches.tell_results(self._store, batch, self._journal.progress.objects)
+            batches.delete_succeeded(self._store, batch, self._journal.progress.objects)
         for batch in found:
             self._erase_databases(batch)
 
@@ -280,13 +256,15 @@ class Erasing:
         for said_by, sink in batches.databases_of(batch):
             self._searched["databases of batch predictions"] += 1
             for each in batches.rows_in_database(sink, subject, said_by):
-                if each not in self._progress.tables:
-                    self._write(tables=(*self._progress.tables, each))
+                if each not in self._journal.progress.tables:
+                    self._journal.write(tables=(*self._journal.progress.tables, each))
                 prediction_tables.delete_postgres(sink, each.table, subject.field, subject.values)
                 self._tell(f"{each.database}: {each.rows} rows removed of {each.table}")
 
     def _derived(self) -> Iterator[Found]:
-        return derived.search(self._store, self._address, self._application, self._reach, self._subject, self._progress)
+        return derived.search(
+            self._store, self._address, self._application, self._reach, self._subject, self._journal.progress
+        )
 
     def _erase_derived(self) -> None:
         """Behind snapshots and predictions: what was made of these goes with them."""
@@ -294,7 +272,7 @@ class Erasing:
         for kind, key, cleaned in self._derived():
             self._searched[kind] += 1
             if cleaned is not None:
-                self._replace(key, cleaned)
+                self._journal.replace(key, cleaned)
 
     def _left(self) -> int:
         """Rows that a second search finds, also in data sets that were made meanwhile."""
@@ -313,10 +291,5 @@ class Erasing:
         return left
 
     def _notes(self) -> Iterator[str]:
-        keyless = Keyless(frozenset(self._keyless), dict(self._keyless_parts))
-        return notes_of(self._store, self._application, self._reach, self._subject, self._progress, keyless)
-
-    def _write(self, **changes: object) -> None:
-        self._progress = self._progress.model_copy(update=changes)
-        content = self._progress.model_dump_json(indent=1).encode()
-        self._store.put(key_of(self._application, self._announced.id, "progress"), content)
+        keyless = Keyless(frozenset(self._keyless), dict(self._keyless_parts), self._unread)
+        return notes_of(self._store, self._application, self._reach, self._subject, self._journal.progress, keyless)

@@ -31,6 +31,8 @@ class Keyless:
     """Batch predictions with such files."""
     parts: Mapping[str, int]
     """How many parts of ingested rows, by data set."""
+    unread: Mapping[str, str]
+    """Damaged files: why they cannot be read, by their keys."""
 
 
 def notes_of(
@@ -39,6 +41,8 @@ def notes_of(
     """All of it."""
     yield from _ALWAYS
     yield from _of_labels(store, application, progress)
+    for key, why in keyless.unread.items():
+        yield f"{key} cannot be read, and may have rows of them: delete it, or mend it and run this again ({why})"
     for name in reach.data_sets:
         for manifest in snapshots.manifests(store, name):
             if "origin" in manifest and subject.field in manifest["columns"]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,9 +16,15 @@ import pyarrow.parquet as pq
 from pydantic_core import from_json
 
 from heliostat.governance.subjects import Subject
+from heliostat.ml.label_files import place_of
 
 Place = tuple[str, int]
 """Request id and row of a prediction."""
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class UnreadableError(ValueError):
+    """A file that is damaged or cut off: whose rows are in it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +40,33 @@ class Cleaned:
 
 
 def predictions(content: bytes, subject: Subject, until: float) -> Cleaned | None:
-    """A file of the prediction log without the person's rows of requests until then; None where it has none."""
-    file = pq.ParquetFile(io.BytesIO(content))
+    """A file of the prediction log without the person's rows of requests until then; None where it has none.
+
+    Raises:
+        UnreadableError: it is damaged.
+    """
     name = f"input_{subject.field}"
-    if name not in file.schema_arrow.names:
-        return None
-    found = subject.rows_in(pq.read_table(io.BytesIO(content), columns=[name])[name])
-    if not pc.any(found).as_py():
-        return None
-    table = file.read()
-    found = pc.and_(found, pc.less_equal(table["time"].cast(pa.int64()), round(until * 1e6)))
-    return _without(table, found, places=True)
+    with _reading():
+        file = pq.ParquetFile(io.BytesIO(content))
+        if name not in file.schema_arrow.names:
+            return None
+        found = subject.rows_in(file.read(columns=[name])[name])
+        if not pc.any(found).as_py():
+            return None
+        table = file.read()
+    # A row that does not say when it was asked for is theirs all the same, and nobody else's goes for that.
+    asked_until = pc.less_equal(table["time"].cast(pa.int64()), round(until * 1e6)).fill_null(True)
+    return _without(table, pc.and_(found, asked_until), places=True)
 
 
 def rows(content: bytes, subject: Subject) -> Cleaned | None:
-    """A file of rows in columns of their own names without the person's, and be it empty then; None where it has none."""
-    table = pq.read_table(io.BytesIO(content))
+    """A file of rows in columns of their own names without the person's, and be it empty then; None where it has none.
+
+    Raises:
+        UnreadableError: it is damaged.
+    """
+    with _reading():
+        table = pq.read_table(io.BytesIO(content))
     if subject.field not in table.column_names:
         return None
     found = subject.rows_in(table[subject.field])
@@ -56,11 +75,32 @@ def rows(content: bytes, subject: Subject) -> Cleaned | None:
 
 
 def labels(content: bytes, places: Collection[Place]) -> Cleaned | None:
-    """A Parquet file of labels without those of these predictions; None where it has none."""
-    table = pq.read_table(io.BytesIO(content))
-    rows = table["row"].to_pylist() if "row" in table.column_names else [0] * table.num_rows
-    found = [(request, row or 0) in places for request, row in zip(table["request_id"].to_pylist(), rows, strict=True)]
+    """A Parquet file of labels without those of these predictions; None where it has none.
+
+    Raises:
+        UnreadableError: it is damaged.
+    """
+    with _reading():
+        table = pq.read_table(io.BytesIO(content))
+    named = [name for name in ("request_id", "row") if name in table.column_names]
+    found = [_is_of(row, places) for row in table.select(named).to_pylist()]
     return _without(table, pa.chunked_array([pa.array(found, pa.bool_())])) if any(found) else None
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableError(" ".join(str(error).split())[:200]) from None
+
+
+def _is_of(row: Mapping[str, Any], places: Collection[Place]) -> bool:
+    """Whether what a label says of itself names one of these predictions, as whoever reads labels takes it."""
+    try:
+        return place_of(row) in places
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def _without(table: pa.Table, found: pa.ChunkedArray, places: bool = False) -> Cleaned | None:
@@ -109,10 +149,10 @@ def is_label_of(places: Collection[Place]) -> Callable[[bytes], bool]:
 
     def theirs(line: bytes) -> bool:
         try:
-            found = from_json(line)
-            return (found["request_id"], found.get("row") or 0) in places
-        except (ValueError, KeyError, TypeError, AttributeError):
+            found = from_json(line.removeprefix(_BYTE_ORDER_MARK))
+        except ValueError:
             return False
+        return isinstance(found, dict) and _is_of(found, places)
 
     return theirs
 

@@ -16,7 +16,7 @@ from heliostat.serving.personal import subjects_of
 from heliostat.serving.prediction_log.arrow import columns_in
 from heliostat.serving.prediction_log.columns import Columns
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import ObjectStore
+from heliostat.systems.objects import ObjectMissingError, ObjectStore
 from heliostat.systems.personal_keys import Keyring
 
 _FILES = 20
@@ -115,9 +115,12 @@ def marked_fields(store: ObjectStore, application: str) -> frozenset[str]:
 
 
 def _logged(store: ObjectStore, application: str) -> Iterator[Columns]:
-    """What the newest files of a prediction log say of its columns, the newest first."""
+    """What the newest files of a prediction log say of its columns, the newest first; one that is damaged says nothing."""
     infos = sorted(store.list(f"predictions/{application}/"), key=lambda info: info.modified, reverse=True)
     for info in infos[:_FILES]:
-        columns = columns_in(pq.read_schema(io.BytesIO(store.get(info.key))))
+        try:
+            columns = columns_in(pq.read_schema(io.BytesIO(store.get(info.key))))
+        except (ObjectMissingError, pa.ArrowException, OSError):
+            continue
         if columns is not None:
             yield columns

@@ -149,13 +149,22 @@ def _label(
     missing = [name for name in ("request_id", "label") if name not in row]
     if missing:
         raise ValueError(f"it has no {' and no '.join(missing)}, but {', '.join(map(str, row)) or 'nothing'}"[:_SHOWN])
-    request_id, number = row["request_id"], row.get("row")
+    return place_of(row), read_label(row["label"])
+
+
+def place_of(row: Mapping[str, Any]) -> tuple[str, int]:
+    """The request id and the row that a label is of, by what a line has; row 0 where it says none.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it names no request, or no number from 0.
+    """
+    request_id, number = row.get("request_id"), row.get("row")
     if request_id is None or request_id == "" or isinstance(request_id, float | bool):
         raise ValueError(f"the request_id {_shown(request_id)} is none")
     place = 0 if number is None or number == "" or number != number else float(number)
     if not (math.isfinite(place) and place >= 0 and place == int(place)):
         raise ValueError(f"the row {_shown(number)} is no number from 0")
-    return (str(request_id), int(place)), read_label(row["label"])
+    return str(request_id), int(place)
 
 
 def _listed(form: LabelForm, label: Any) -> tuple[float, ...] | None:

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from heliostat.data.ingestion import Counted, Ingestion, labelled, newest, prepared, require_rows, split
+from heliostat.data.ingestion import Counted, Ingestion, labelled, newest, prepared, require_rows, split, with_times
 from heliostat.data.late_rows import late
+from heliostat.data.splits import TimeSplit
 from heliostat.spec.ingestion import DataSettings
 
 FILES = {"kind": "files", "uri": "file:///rows"}
@@ -195,3 +196,10 @@ def test_a_stack_says_from_where_and_up_to_when():
     found = ingestion(time="at").settled(settings)
     assert (found.source.uri, found.until) == ("s3://b/rows", NOON)
     assert ingestion().settled(None) == ingestion()
+
+
+def test_a_time_that_utc_s_calendar_does_not_have_is_told_as_a_text_that_is_none():
+    with pytest.raises(ValueError, match=r"holds texts that are no times: '0001-01-01T00:00:00\+14:00'"):
+        with_times(pa.table({"at": ["0001-01-01T00:00:00+14:00", "2026-03-01"]}), "at")
+    with pytest.raises(ValueError, match="not between the years 1 and 9999 in UTC"):
+        TimeSplit(column="at", validation_from="0001-01-01T00:00:00+14:00", test_from="2026-03-01")

@@ -36,7 +36,7 @@ class ErasureWorld:
         """Delete the person; `store`: which is in the place of the own one, for what is changed."""
         announced = announcement_of(self.store, self.application, self.subject, "asked for")
         work = Erasing(self.address, announced, self.subject, lambda text: None)
-        work._store = store or self.store
+        work._store = work._journal.store = store or self.store
         proof = work.run()
         work.keep(proof)
         return proof

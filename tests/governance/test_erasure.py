@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from datetime import date
@@ -83,6 +84,15 @@ class World(ErasureWorld):
         files = sorted((self.folder / "objects" / "predictions" / "loans").rglob("*.parquet"))
         rows = [row for path in files for row in pq.read_table(path).to_pylist()]
         return sorted((row["request_id"], row["row"]) for row in rows)
+
+    def logged_whole(self):
+        """What is logged in files that are not damaged."""
+        damaged = self.folder / "objects" / "predictions" / "loans" / "date=2099-01-01" / "damaged.parquet"
+        content = damaged.read_bytes()
+        damaged.unlink()
+        found = self.logged()
+        damaged.write_bytes(content)
+        return found
 
     def labels(self):
         rows = [row for path in (self.folder / "objects" / "ground-truth" / "loans").glob("*.parquet")
@@ -214,6 +224,47 @@ def test_killed_at_any_change_it_goes_on_and_comes_to_the_same(world, after, mon
     assert proof.left == 0 and proof.rows == 8, "what was removed before the kill is in the proof"
     if first is not None:
         assert killed.calls <= after
+
+
+def parquet(**columns):
+    written = io.BytesIO()
+    pq.write_table(pa.table(columns), written)
+    return written.getvalue()
+
+
+def test_a_damaged_file_holds_nothing_up_and_the_proof_says_what_to_do_about_it(world):
+    damaged = ("predictions/loans/date=2099-01-01/damaged.parquet", "ground-truth/loans/damaged.parquet")
+    for key in damaged:
+        world.store.put(key, b"PAR1 cut off")
+    assert subject_field(world.store, "loans") == "email", "an older file of the log says it"
+    proof = world.erase()
+    assert (world.logged_whole(), world.store.exists(damaged[0])) == (REST, True)
+    assert [key for key in damaged if any(note.startswith(f"{key} cannot be read") for note in proof.notes)] == [*damaged]
+
+
+def test_labels_go_however_their_row_is_written(world):
+    top = "ground-truth/loans"
+    world.store.put(f"{top}/text.parquet", parquet(request_id=["r-2"] * 2, row=["1", "0"], label=[1.0, 0.0]))
+    world.store.put(f"{top}/nan.parquet", parquet(request_id=["r-1", "r-3"], row=[float("nan"), 0.0], label=[1.0, 0.0]))
+    world.store.put(f"{top}/unsaid.parquet", parquet(label=[1.0]))
+    lines = b'\xef\xbb\xbf{"request_id": "r-1", "row": "", "label": 1}\n{"request_id": "r-2", "row": "1", "label": 1}\n'
+    kept = b'{"request_id": "r-2", "row": "0", "label": 1}\n[1]\n'
+    world.store.put(f"{top}/text.jsonl", lines + kept)
+    world.erase()
+    assert world.store.get(f"{top}/text.jsonl") == kept
+    left = {name: pq.read_table(io.BytesIO(world.store.get(f"{top}/{name}.parquet"))).to_pylist() for name in ("text", "nan")}
+    assert left == {
+        "text": [{"request_id": "r-2", "row": "0", "label": 0.0}],
+        "nan": [{"request_id": "r-3", "row": 0.0, "label": 0.0}],
+    }
+
+
+def test_a_logged_row_without_a_time_goes_where_it_is_theirs_and_stays_where_it_is_not():
+    times = pa.array([None, None, 1], pa.timestamp("us", "UTC"))
+    content = parquet(request_id=["a", "b", "c"], row=[0, 0, 0], time=times, input_email=["ada", "grace", "grace"])
+    cleaned = objects.predictions(content, Subject("email", "ada", frozenset()), 1.0)
+    assert cleaned is not None and (cleaned.rows, cleaned.predictions) == (1, (("a", 0),))
+    assert pq.read_table(io.BytesIO(cleaned.content))["request_id"].to_pylist() == ["b", "c"]
 
 
 def test_who_is_erased_already_is_searched_for_again_and_a_row_on_its_way_is_left_out(world):

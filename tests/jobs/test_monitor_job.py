@@ -20,6 +20,8 @@ from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, damaged, receivi
 
 from heliostat.jobs import monitor
 from heliostat.jobs.monitoring import model as monitor_model
+from heliostat.jobs.monitoring.reference import _even_share
+from heliostat.ml.datasets import Snapshot
 from heliostat.monitoring import deliveries, intervals
 from heliostat.packaging.contents import Contents
 from heliostat.spec.erasure import key_of
@@ -101,6 +103,19 @@ def test_inputs_that_changed_are_told_by_column_and_end_when_they_are_as_before(
     world.log(MONDAY + DAY)
     assert breached(world.look(NEXT + DAY, drift={}, predictionDrift={})) == set()
     assert [each["event"] for each in receiver.got] == ["firing", "firing", "resolved", "resolved"]
+
+
+def test_of_a_large_test_split_an_even_share_is_drawn_without_holding_all_of_it(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = Snapshot(f"datasets/birds/{world.digest}", world.address)
+    whole = snapshot.table("test")
+    assert _even_share(snapshot, whole.num_rows).equals(whole)
+    batches = [whole.slice(first, 300) for first in range(0, whole.num_rows, 300)]
+    monkeypatch.setattr(Snapshot, "batches", lambda self, split: iter(batches))
+    monkeypatch.delattr(Snapshot, "table")
+    chosen = np.sort(np.random.default_rng(0).choice(whole.num_rows, 700, replace=False))
+    assert _even_share(snapshot, 700).equals(whole.take(pa.array(chosen)))
 
 
 def test_a_model_is_tried_on_the_newest_window(world: Watched) -> None:

@@ -67,6 +67,16 @@ def test_a_window_is_told_again_only_when_more_labels_came_for_it(world: Watched
     assert first.others["3"].findings[MAE].state is State.OK
 
 
+def test_an_older_window_that_labels_come_late_for_is_not_the_newest(world: Watched) -> None:
+    world.log(MONDAY)
+    world.log(MONDAY + DAY)
+    assert look(world, NEXT + DAY, 3).newest_window == "2026-03-03"
+    world.label(MONDAY, factor=3.0)
+    state = look(world, NEXT + DAY * 1.2, 3)
+    assert world.report("2026-03-02").labels == 400, "it was looked at again"
+    assert state.newest_window == "2026-03-03"
+
+
 def test_what_was_told_while_a_version_served_is_not_told_again_of_it(world: Watched) -> None:
     look(world, MONDAY - DAY / 2, 3)
     world.log(MONDAY)

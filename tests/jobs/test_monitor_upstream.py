@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from test_monitor_job import NEXT, contents, data, receiver, world
 from watched_birds import DAY, MONDAY, Watched
@@ -116,6 +119,22 @@ def test_models_and_logs_that_data_were_made_with_count_and_its_own_does_not(wor
     assert state.decision is not None
     assert state.decision.reasons == ("embedder is 3, and it was made of 2; scouts is 11, and it was made of 10",)
     assert look(world, NEXT + 2 * DAY, **upstream("scouts")).decision.reasons == ("scouts is 11, and it was made of 10",)  # type: ignore[union-attr]
+
+
+def test_answers_that_do_not_say_whose_they_are_are_no_other_version(world: Watched, models: Models) -> None:
+    source = DataSource(uri=world.store.uri("predictions/scouts/"), note=versions_note({"11"}))
+    made(world, "birds", world.digest, 2.0, sources=(source,))
+    world.log(MONDAY, version="11-aaaaaaaa")
+    for info in [*world.store.list("predictions/birds/")]:
+        table = pq.read_table(io.BytesIO(world.store.get(info.key)))
+        later = table.slice(0, 2).set_column(
+            table.column_names.index("version"), "version", pa.array([None, ""], pa.string())
+        ).set_column(table.column_names.index("time"), "time", pa.array([NEXT] * 2, table["time"].type))  # fmt: skip
+        written = io.BytesIO()
+        pq.write_table(pa.concat_tables([table, later]), written)
+        world.store.put(info.key.replace("/birds/", "/scouts/"), written.getvalue())
+    state = look(world, NEXT, **upstream("scouts"))
+    assert state.decision is not None and state.decision.reasons == ()
 
 
 def test_what_nothing_is_known_of_is_said_and_not_taken_for_a_change(world: Watched, models: Models) -> None:

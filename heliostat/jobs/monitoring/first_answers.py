@@ -86,13 +86,16 @@ def _first(
     named = [(f"prediction_{specification.monitor.field}", PREDICTION), *((f"input_{name}", name) for name in inputs)]
     types = types_of(store, objects.predictions, named)
     found: list[pa.Table] = []
+    held = 0
     with tempfile.TemporaryDirectory(prefix="heliostat-first-") as folder:
         for _, infos in groupby(sorted(objects.predictions, key=lambda info: info.key), key=lambda info: day_of(info.key)):
             for part in _of_version(specification, store, [*infos], named, types, Path(folder)):
                 found.append(part)
-                if sum(each.num_rows for each in found) > _SPARE * wanted:
+                held += part.num_rows
+                if held > _SPARE * wanted:
                     found = [_earliest(found, wanted)]
-            if sum(each.num_rows for each in found) >= wanted:
+                    held = found[0].num_rows
+            if held >= wanted:
                 break
     if not found:
         empty = {"request_id": pa.array([], pa.string()), PREDICTION: pa.array([], pa.float64())}

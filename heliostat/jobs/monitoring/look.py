@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from heliostat.jobs.monitoring.asked import Looking
-from heliostat.jobs.monitoring.log import Joined, horizon, joined, there
+from heliostat.jobs.monitoring.log import Joined, There, horizon, joined, there
 from heliostat.jobs.monitoring.others import Others, others_of
 from heliostat.jobs.monitoring.reference import features_of
-from heliostat.jobs.monitoring.retraining import considered
+from heliostat.jobs.monitoring.retraining import Evidence, considered
 from heliostat.jobs.monitoring.trials import trials
 from heliostat.jobs.monitoring.windows import kept_reports
 from heliostat.jobs.specification import progress
@@ -59,20 +59,16 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
     if is_same and (state.next_due is None or now < state.next_due):
         return _by_the_clock(asked, state), [], Others({})
     progress(f"reading {len(objects.predictions)} files of the log and {len(objects.labels)} of labels")
-    task = specification.problem.task
-    classes = task.classes if isinstance(task, Multiclass) else ()
-    version = number_of(specification.model_uri)
-    log = joined(asked.store, objects, monitor.field, _inputs(asked), classes, now, folder, version)
+    log = _joined(asked, objects, folder)
     times, timed, labelled = log.times[log.own], log.timed[log.own], log.labelled[log.own]
     found = windowed(monitor.windows, times, timed, labelled, state, horizon(now, within), now)
-    numbers = list(found.due)
-    if state.declared not in ("", declared) and (again := max({*state.looked} & {*found.held}, default=None)) is not None:
-        numbers = sorted({*numbers, again})
+    numbers = _numbers(state, declared, found)
     reports = list(_reports(asked, log, found, numbers))
     others = others_of(asked, log, state, horizon(now, within))
+    newest_window = _newest_window(state, found, numbers)
     newest = _newest(log, asked.reference)
     new_rows = _new_rows(log, asked.reference)
-    retraining, told = considered(asked, state, reports, new_rows, newest.get("labels"))
+    retraining, told = considered(asked, state, Evidence(reports, new_rows, newest.get("labels"), newest_window))
     odd = retraining.pop("problems", ())
     of_windows = [finding for report in reports for finding in report.findings]
     of_log = health(specification.name, now, log.reading, log.counts, found.ahead, found.ahead_seconds, log.others)
@@ -87,7 +83,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
             looked={number: found.held.get(number, Looked(0, 0)) for number in numbers},
             dropped=found.dropped,
             closed=dict(found.closed),
-            newest_window=reports[-1].window if reports else "",
+            newest_window=newest_window,
             next_due=found.next_due or (next_end(monitor.windows, now) if others.waits else None),
             newest=newest,
             new_rows=new_rows,
@@ -101,6 +97,28 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
     )
 
 
+def _joined(asked: Looking, objects: There, folder: Path) -> Joined:
+    """What came of the version that is watched, with its labels."""
+    specification = asked.specification
+    task, version = specification.problem.task, number_of(specification.model_uri)
+    classes = task.classes if isinstance(task, Multiclass) else ()
+    field = specification.monitor.field
+    return joined(asked.store, objects, field, _inputs(asked), classes, asked.now, folder, version)
+
+
+def _numbers(state: MonitorState, declared: str, found: Windowed) -> list[int]:
+    """The windows to look at, the oldest first: those that are due, and the newest again where it is declared otherwise."""
+    again = {*state.looked} & {*found.held} if state.declared not in ("", declared) else set[int]()
+    return sorted({*found.due, *([max(again)] if again else [])})
+
+
+def _newest_window(state: MonitorState, found: Windowed, numbers: Sequence[int]) -> str:
+    """The name of the newest window that was looked at by now: labels that come late have an older one looked at again."""
+    if not numbers or numbers[-1] < max(state.looked, default=numbers[-1]):
+        return state.newest_window
+    return found.name_of(numbers[-1]).name
+
+
 def declared_digest(specification: MonitorSpecification) -> str:
     """Of what is watched, so that another declaration is told from the same."""
     parts = (specification.monitor.model_dump_json(), specification.problem.model_dump_json())
@@ -109,7 +127,8 @@ def declared_digest(specification: MonitorSpecification) -> str:
 
 def _by_the_clock(asked: Looking, state: MonitorState) -> Looks:
     """Nothing came and no window is over: what is told by the time alone."""
-    retraining, told = considered(asked, state, (), state.new_rows, state.newest.get("labels"))
+    evidence = Evidence((), state.new_rows, state.newest.get("labels"), state.newest_window)
+    retraining, told = considered(asked, state, evidence)
     retraining.pop("problems", ())  # they are what they were when something came
     return Looks(
         at=asked.now,

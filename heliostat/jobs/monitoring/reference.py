@@ -239,10 +239,7 @@ def _of_test(
     specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, personal: PersonalInputs, label: str
 ) -> tuple[Labelled, Profile | None]:
     """Predictions of the test split with their labels, and their profile; of a large one an even share of the rows."""
-    table = snapshot.table("test")
-    if table.num_rows > _MOST_TEST_ROWS:
-        chosen = np.sort(np.random.default_rng(0).choice(table.num_rows, _MOST_TEST_ROWS, replace=False))
-        table = table.take(pa.array(chosen))
+    table = _even_share(snapshot, _MOST_TEST_ROWS)
     labels: Any = np.asarray(Evaluation(specification.problem, table, label).truth.labels)
     if labels.ndim != 1 or labels.dtype.kind not in "fiub":  # ones that are no numbers are held against nothing
         labels = np.full(table.num_rows, np.nan)
@@ -257,6 +254,20 @@ def _of_test(
     watched = specification.monitor.prediction_drift is not None
     kept = profile(predictions_table(answers, specification.problem.task), DRIFT) if watched else None
     return found.part(finite), kept
+
+
+def _even_share(snapshot: Snapshot, most: int) -> pa.Table:
+    """The rows of the test split, or so many of them, drawn evenly; memory holds these and a batch of it."""
+    rows = int(snapshot.manifest()["rows"]["test"])
+    if rows <= most:
+        return snapshot.table("test")
+    chosen = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    parts, first = [], 0
+    for batch in snapshot.batches("test"):
+        here = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + batch.num_rows)]
+        parts.append(batch.take(pa.array(here - first)))
+        first += batch.num_rows
+    return pa.concat_tables(parts)
 
 
 def _named_columns(specification: MonitorSpecification) -> tuple[str, ...]:

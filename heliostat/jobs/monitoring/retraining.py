@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from heliostat.monitoring.looking import WindowReport
 from heliostat.monitoring.new_data import NewRows
 from heliostat.monitoring.proposals import Proposal, ended, judged, until_of
 from heliostat.monitoring.remedies import remedies
-from heliostat.monitoring.retraining import Known, Outcome, Retraining, decide
+from heliostat.monitoring.retraining import Decision, Known, Outcome, Retraining, decide
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.findings import Finding
 from heliostat.spec.ledger import Entry, EntryKind, key_of, place_of, prefix_of
@@ -59,63 +60,85 @@ def _newest(state: MonitorState, reports: Sequence[WindowReport]) -> list[Findin
     return [*{each.key: each for each in sorted(found, key=lambda each: each.at)}.values()]
 
 
-def considered(
-    asked: Looking, state: MonitorState, reports: Sequence[WindowReport], new_rows: int, newest_label: datetime | None
-) -> tuple[dict[str, Any], list[Finding]]:
+@dataclass(frozen=True)
+class Evidence:
+    """What a look found that a decision on retraining is by."""
+
+    reports: Sequence[WindowReport]
+    new_rows: int
+    """Labelled rows that are newer than what the version was trained on."""
+    newest_label: datetime | None
+    newest_window: str
+
+
+def considered(asked: Looking, state: MonitorState, evidence: Evidence) -> tuple[dict[str, Any], list[Finding]]:
     """What a look says of retraining (`decision`, `proposal`, `ended`, `source` of `Looks`), and its findings."""
-    specification, reference, store, now = asked.specification, asked.reference, asked.store, asked.now
-    candidates = (
-        *gate_notes.refused(store, specification.name),
-        *rolled_back(store, specification.name, reference.about.since),
-    )
+    specification, store, now = asked.specification, asked.store, asked.now
+    since = asked.reference.about.since
+    candidates = (*gate_notes.refused(store, specification.name), *rolled_back(store, specification.name, since))
     policy, costs = specification.monitor.retraining, Costs(specification, store)
     over = _ended(state, specification, candidates)
     if over is not None and state.proposal is not None and policy is not None:
         over = over.model_copy(update={"cost_usd": _cost(costs, over, state.proposal, specification, store)})
-    history = [*state.retrainings, *([over] if over is not None else [])]
-    findings = judged(specification.name, candidates, reference.about.since, now, tuple(history))
+    history = (*state.retrainings, *([over] if over is not None else []))
+    findings = judged(specification.name, candidates, since, now, history)
     if policy is None:
         return {"ended": over}, findings
     if state.proposal is not None and over is None:
         running = state.proposal.expected_cost_usd
-        history.append(Retraining(begun=state.proposal.at, outcome=Outcome.RUNNING, cost_usd=running))
+        history = (*history, Retraining(begun=state.proposal.at, outcome=Outcome.RUNNING, cost_usd=running))
     changed, problems = upstream(specification, store)
-    expected = costs.of_version(specification.model_uri)
+    known = _known(asked, policy, evidence, history, changed, costs.of_version(specification.model_uri))
+    decision = decide(policy, known, now)
+    told: dict[str, Any] = {"decision": decision, "ended": over, "problems": tuple(problems), "source": known.source}
+    if decision.proposed:
+        told["proposal"] = _proposal(asked, policy, state, evidence, known, decision)
+    return told, findings
+
+
+def _known(
+    asked: Looking, policy: RetrainingPolicy, evidence: Evidence, history: tuple[Retraining, ...],
+    changed: dict[str, tuple[str, str]], expected_cost_usd: float | None,
+) -> Known:  # fmt: skip
+    """All that a decision is by."""
+    specification, about = asked.specification, asked.reference.about
     windows = max((each.windows for each in policy.triggers if isinstance(each, FindingTrigger)), default=0)
-    source = new_rows_of(specification, store)
-    value = _value(policy, newest_label, source, now)
-    known = Known(
-        trained=reference.about.since,
-        trained_rows=reference.about.trained_rows,
-        new_rows=new_rows,
+    source = new_rows_of(specification, asked.store)
+    recent = _recent(asked.store, specification.name, evidence.reports, windows + _SPARE if windows else 0)
+    return Known(
+        trained=about.since,
+        trained_rows=about.trained_rows,
+        new_rows=evidence.new_rows,
         source=source,
         upstream=changed,
-        expected_cost_usd=expected,
-        findings=tuple(_recent(store, specification.name, reports, windows + _SPARE if windows else 0)),
-        history=tuple(history),
+        expected_cost_usd=expected_cost_usd,
+        findings=tuple(recent),
+        history=history,
         data_value=specification.data_value,
-        next_data_value=value,
+        next_data_value=_value(policy, evidence.newest_label, source, asked.now),
     )
-    decision = decide(policy, known, now)
-    if not decision.proposed:
-        return {"decision": decision, "ended": over, "problems": tuple(problems), "source": source}, findings
-    proposal = Proposal(
-        application=specification.name,
-        at=now,
-        model_uri=specification.model_uri,
+
+
+def _proposal(
+    asked: Looking, policy: RetrainingPolicy, state: MonitorState, evidence: Evidence, known: Known, decision: Decision
+) -> Proposal:
+    """The retraining that was decided on."""
+    source, value = known.source, known.next_data_value
+    return Proposal(
+        application=asked.specification.name,
+        at=asked.now,
+        model_uri=asked.specification.model_uri,
         reasons=decision.reasons,
-        new_rows=new_rows,
+        new_rows=evidence.new_rows,
         source=source.text if source is not None and source.rows else "",
-        window=reports[-1].window if reports else state.newest_window,
-        remedies=remedies(_newest(state, reports)),
-        expected_cost_usd=expected,
+        window=evidence.newest_window,
+        remedies=remedies(_newest(state, evidence.reports)),
+        expected_cost_usd=known.expected_cost_usd,
         data_parameter=policy.data_parameter if value is not None else None,
         value=value,
         continues=policy.continues and value is not None,
         ensemble=policy.ensemble and value is not None,
     )
-    told = {"decision": decision, "proposal": proposal, "ended": over, "problems": tuple(problems), "source": source}
-    return told, findings
 
 
 def _value(policy: RetrainingPolicy, newest_label: datetime | None, source: NewRows | None, now: datetime) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from heliostat.jobs.makings import making_of, manifests_made
@@ -101,7 +102,8 @@ def _answering_now(store: ObjectStore, application: Name) -> str:
             table: Any = pq.read_table(pa.BufferReader(store.get(info.key)), columns=["time", "version"])
         except (ObjectMissingError, pa.ArrowException, OSError, ValueError):
             continue
-        if table.num_rows:
-            last = table.sort_by("time")["version"][-1].as_py()
-            return str(last).partition("-")[0]
+        # Rows that do not say when, or by whom, they were answered tell nothing of who does now.
+        said = table.filter(pc.and_kleene(pc.is_valid(table["time"]), pc.not_equal(table["version"], "")))
+        if said.num_rows:
+            return str(said.sort_by("time")["version"][-1].as_py()).partition("-")[0]
     raise PermanentError(f"{application} has no prediction log that could say")
