@@ -31,6 +31,8 @@ class Card:
     report_uri: str = ""
     sample: float | None = None
     """The share of the rows that its data is a sample of."""
+    training: str = ""
+    """The identity of the training, by which its report is kept; empty where its run does not say."""
 
 
 def card_text(card: Card, stack: str, workload: str, before: str | None, why: str) -> str:

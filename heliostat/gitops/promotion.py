@@ -16,7 +16,7 @@ from heliostat.spec.snapshot_settings import SAMPLE_TAG, sample_text
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.forges import Forge, PullRequest
 from heliostat.systems.git_branches import Branches, head_of, push_edit
-from heliostat.systems.mlflow_lineage import DATA_TAG
+from heliostat.systems.mlflow_lineage import DATA_TAG, TRAINING_TAG
 from heliostat.systems.mlflow_registry import Registry
 
 _REFUSED: Final = "refused"
@@ -74,6 +74,7 @@ def card_of(version: str, platform: Mapping[str, Any]) -> Card:
         document_at(report_uri, platform.get("store")),
         report_uri,
         float(found.tags[SAMPLE_TAG]) if SAMPLE_TAG in found.tags else None,
+        tags.get(TRAINING_TAG, ""),
     )
 
 

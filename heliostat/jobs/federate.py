@@ -21,7 +21,7 @@ from heliostat.jobs.federation.server import Api, listening
 from heliostat.jobs.federation.wheels import StoredWheels
 from heliostat.jobs.personal_texts import quoting_none
 from heliostat.jobs.specification import progress, run
-from heliostat.jobs.train import COMPLETE_TAG, MODEL_TAG, TRAINING_TAG, logged_model, run_tags
+from heliostat.jobs.train import COMPLETE_TAG, MODEL_TAG, logged_model, run_tags
 from heliostat.ml.contracts import load_entry_point
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.federated import Federation
@@ -31,6 +31,7 @@ from heliostat.spec.federated import SITES_TAG
 from heliostat.spec.jobs import FederateSpecification
 from heliostat.spec.problem import Problem
 from heliostat.systems.errors import PermanentError
+from heliostat.systems.mlflow_lineage import TRAINING_TAG
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import open_store
 from heliostat.systems.ray_jobs import PROGRESS

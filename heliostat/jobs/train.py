@@ -31,14 +31,13 @@ from heliostat.spec.scaling import scaling_arguments
 from heliostat.spec.snapshot_settings import SAMPLE_TAG
 from heliostat.spec.training_report import TrainingReport
 from heliostat.systems.errors import PermanentError, RetryableError
-from heliostat.systems.mlflow_lineage import DATA_TAG
+from heliostat.systems.mlflow_lineage import DATA_TAG, TRAINING_TAG
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, arrow_location
 
 if TYPE_CHECKING:
     from heliostat.jobs.trainer import Trainer
 
-TRAINING_TAG = "heliostat.training"
 COMPLETE_TAG = "heliostat.complete"
 MODEL_TAG = "heliostat.model_uri"
 BUDGET_TAG = "heliostat.ended_by_budget"

@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heliostat.ml.contracts import Predictor
-from heliostat.ml.datasets import Snapshot
 from heliostat.ml.ensembles import ENSEMBLE_FILE, EnsemblePredictor, members_in
 from heliostat.ml.previous import Previous, ValidationSplit
 from heliostat.spec.ensembles import Combined, Ensemble, Member
@@ -33,35 +32,43 @@ class Combining:
     """The version that the ensemble names."""
 
     def combine(
-        self, kind: type[Predictor], folder: Path, dataset: Snapshot, problem: Problem
-    ) -> tuple[Combined, dict[str, float]]:
+        self, kind: type[Predictor], folder: Path, split: ValidationSplit
+    ) -> tuple[Predictor | EnsemblePredictor, Combined, dict[str, float]]:
         """Make an ensemble of the model in `folder`, in its place.
 
         Returns:
-            What came of it, and every metric of it on the validation split.
+            What answers from now on, what came of it, and every metric of it on the validation split.
 
         Raises:
             ValueError: the models answer in different shapes, or no metric is defined.
         """
-        older = _older(self.previous, self.ensemble.most_members - 1)
-        predictors = [kind.load(path) for path, _ in older]
-        split = ValidationSplit(dataset, problem)
-        mine = _numbers(split.answers(kind.load(folder)))
-        theirs = _numbers(
-            split.answers(EnsemblePredictor([(each.share, one) for (_, each), one in zip(older, predictors, strict=True)]))
-        )
+        older, own = _older(self.previous, kind, self.ensemble.most_members - 1), kind.load(folder)
+        mine = _numbers(split.answers(own))
+        theirs = _numbers(split.answers(EnsemblePredictor([(each.member.share, each.predictor) for each in older])))
         alone = split.figures(mine)
-        metric = _metric_of(alone, problem)
+        metric = _metric_of(alone, split.problem)
         share = self.ensemble.share
         if share is None:
-            share = _best_share(split, metric, problem.higher_is_better(metric), mine, theirs)
+            share = _best_share(split, metric, split.problem.higher_is_better(metric), mine, theirs)
         together = split.figures((1 - share) * mine + share * theirs)
         members = [Member(share=1 - share)]
+        answers: Predictor | EnsemblePredictor = own
         if share:
-            members += [each.model_copy(update={"share": share * each.share}) for _, each in older]
-            _gather(folder, [path for path, _ in older], members)
+            members += [each.member.model_copy(update={"share": share * each.member.share}) for each in older]
+            loaded = (own, *(each.predictor for each in older))
+            answers = EnsemblePredictor([(each.share, one) for each, one in zip(members, loaded, strict=True)])
+            _gather(folder, [each.folder for each in older], members)
         made = Combined(members=tuple(members), metric=metric, alone=alone[metric], together=together[metric])
-        return made, together
+        return answers, made, together
+
+
+class _Older(NamedTuple):
+    """A model that was there before."""
+
+    folder: Path
+    member: Member
+    """How much it counts among those."""
+    predictor: Predictor
 
 
 def _numbers(answers: Any) -> NDArray[np.float64]:
@@ -88,16 +95,25 @@ def _best_share(
     return float(_SHARES[int(np.argmax(values if higher_is_better else -values))])
 
 
-def _older(previous: Previous, most: int) -> list[tuple[Path, Member]]:
-    """The older models' folders, and how much each counts among them: those that count most."""
+def _older(previous: Previous, kind: type[Predictor], most: int) -> list[_Older]:
+    """The older models, and how much each counts among them: those that count most."""
     known = members_in(previous.folder)
     if not known:
-        return [(previous.folder, Member(model=previous.uri, share=1.0))]
+        return [_Older(previous.folder, Member(model=previous.uri, share=1.0), _as(kind, previous.predictor, previous.folder))]
+    assert isinstance(previous.predictor, EnsemblePredictor)  # noqa: S101 - its folder says so
     # What was trained for the version itself is called as the version is.
-    found = [(previous.folder / each["folder"], each.get("model") or previous.uri, each["share"]) for each in known]
+    found = [
+        (previous.folder / each["folder"], each.get("model") or previous.uri, each["share"], one)
+        for each, (_, one) in zip(known, previous.predictor.members, strict=True)
+    ]
     kept = sorted(found, key=lambda each: each[2], reverse=True)[:most]
-    whole = sum(share for _, _, share in kept)
-    return [(path, Member(model=name, share=share / whole)) for path, name, share in kept]
+    whole = sum(share for _, _, share, _ in kept)
+    return [_Older(path, Member(model=name, share=share / whole), _as(kind, one, path)) for path, name, share, one in kept]
+
+
+def _as(kind: type[Predictor], predictor: Predictor, folder: Path) -> Predictor:
+    """A model as `kind` has it, which is what will answer: the one that is loaded, unless it is of another class."""
+    return predictor if type(predictor) is kind else kind.load(folder)
 
 
 def _gather(folder: Path, older: Sequence[Path], members: Sequence[Member]) -> None:

@@ -21,7 +21,7 @@ class EnsemblePredictor:
 
     def __init__(self, members: Sequence[tuple[float, Predictor]]) -> None:
         """`members`: how much each counts, which together is 1, and the model."""
-        self._members = tuple(members)
+        self.members = tuple(members)
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
         """What they answer, each by its share.
@@ -30,7 +30,7 @@ class EnsemblePredictor:
             ValueError: two answer in different shapes.
         """
         total: NDArray[np.float64] | None = None
-        for share, member in self._members:
+        for share, member in self.members:
             answers = np.asarray(member.predict(columns), dtype=np.float64)
             if total is not None and total.shape != answers.shape:
                 raise ValueError(

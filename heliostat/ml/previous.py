@@ -41,19 +41,21 @@ class Previous:
                 f"name one of those in continueFrom, or {self.uri} in ensemble.model"
             )
 
-    def knowledge(self, model: Predictor, dataset: Snapshot, problem: Problem) -> Knowledge:
+    def knowledge(self, model: Predictor | EnsemblePredictor, new: ValidationSplit) -> Knowledge:
         """Measure both models on the validation splits of the old data and of the new.
+
+        Args:
+            model: the one that came of the training.
+            new: the split of the data that it was trained on.
 
         Raises:
             ValueError: no metric is defined on both.
         """
-        old, new = ValidationSplit(self.dataset, problem), ValidationSplit(dataset, problem)
-        found = {
-            where: (each.figures(each.answers(self.predictor)), each.figures(each.answers(model)))
-            for where, each in (("old", old), ("new", new))
-        }
-        named = [name for name in found["new"][0] if all(name in figures for both in found.values() for figures in both)]
-        wanted = problem.task.default_metric if problem.task is not None else None
+        on_new = self._both(model, new)
+        # A training on the same data has no other split to read.
+        on_old = on_new if self.dataset == new.dataset else self._both(model, ValidationSplit(self.dataset, new.problem))
+        named = [name for name in on_new[0] if all(name in figures for figures in (*on_old, *on_new))]
+        wanted = new.problem.task.default_metric if new.problem.task is not None else None
         if not named:
             raise ValueError(f"no metric is defined on the data of {self.uri} and on the new data alike")
         metric = wanted if wanted in named else named[0]
@@ -61,17 +63,22 @@ class Previous:
             metric=metric,
             before=self.uri,
             old_data=self.digest,
-            before_on_old=found["old"][0][metric],
-            after_on_old=found["old"][1][metric],
-            before_on_new=found["new"][0][metric],
-            after_on_new=found["new"][1][metric],
+            before_on_old=on_old[0][metric],
+            after_on_old=on_old[1][metric],
+            before_on_new=on_new[0][metric],
+            after_on_new=on_new[1][metric],
         )
+
+    def _both(self, model: Predictor | EnsemblePredictor, split: ValidationSplit) -> tuple[dict[str, float], dict[str, float]]:
+        """What this model reaches on a split, and what the other one does."""
+        return split.figures(split.answers(self.predictor)), split.figures(split.answers(model))
 
 
 class ValidationSplit:
-    """What models reach on the validation split of one snapshot."""
+    """What models reach on the validation split of one snapshot, which is read once."""
 
     def __init__(self, dataset: Snapshot, problem: Problem) -> None:
+        self.dataset, self.problem = dataset, problem
         table, label = dataset.table("validation"), dataset.manifest()["label"]
         self._evaluation, self._columns = Evaluation(problem, table, label), columns_of(table.drop_columns([label]))
 

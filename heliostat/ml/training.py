@@ -19,11 +19,10 @@ from typing import Any, Final
 from heliostat.ml.combining import Combining
 from heliostat.ml.contracts import entry_point_of
 from heliostat.ml.datasets import Snapshot
-from heliostat.ml.ensembles import load_model
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.parameter_server import Arrays, ParameterServer, Update
 from heliostat.ml.places import Places
-from heliostat.ml.previous import Previous
+from heliostat.ml.previous import Previous, ValidationSplit
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.ml.stopwatch import Stopwatch
 from heliostat.spec.addresses import StoreAddress
@@ -244,14 +243,15 @@ class Context:
         save_trained(trained, folder, loop_seconds, self.problem)
         result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
         kind: Any = trained.predictor
-        before = self.previous
-        if self.combining is not None:
-            combined, figures = self.combining.combine(kind, folder / MODEL_FOLDER, self.dataset, self.problem)
-            result |= {"combined": combined.model_dump(mode="json"), "metrics": figures}
-            before = self.combining.previous
+        before = self.combining.previous if self.combining is not None else self.previous
         if before is not None:
-            knowledge = before.knowledge(load_model(kind, folder / MODEL_FOLDER), self.dataset, self.problem)
-            result["knowledge"] = knowledge.model_dump(mode="json")
+            split = ValidationSplit(self.dataset, self.problem)
+            if self.combining is not None:
+                model, combined, figures = self.combining.combine(kind, folder / MODEL_FOLDER, split)
+                result |= {"combined": combined.model_dump(mode="json"), "metrics": figures}
+            else:
+                model = kind.load(folder / MODEL_FOLDER)
+            result["knowledge"] = before.knowledge(model, split).model_dump(mode="json")
         (folder / RESULT_FILE).write_text(json.dumps(result, indent=2))
         return result
 

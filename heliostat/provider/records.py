@@ -12,9 +12,9 @@ from heliostat.spec.model_resources import ModelVersionInputs
 from heliostat.spec.platform_resources import ControllerInputs
 from heliostat.spec.training_resources import FederatedTrainingInputs, TrainJobInputs
 from heliostat.systems.errors import RetryableError
+from heliostat.systems.mlflow_lineage import TRAINING_TAG
 from heliostat.systems.mlflow_registry import Registry, Run
 
-TRAINING_TAG: Final = "heliostat.training"
 COMPLETE_TAG: Final = "heliostat.complete"
 MODEL_TAG: Final = "heliostat.model_uri"
 

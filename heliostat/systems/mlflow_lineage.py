@@ -10,6 +10,8 @@ from heliostat.systems.mlflow_registry import Registry
 
 DATA_TAG: Final = "heliostat.dataset"
 """On a run and on a registered version: the digest of the data that it was trained on."""
+TRAINING_TAG: Final = "heliostat.training"
+"""On a run: the identity of the training, by which its report is kept."""
 _COMPLETE_TAG: Final = "heliostat.complete"
 _PAGE: Final = 1_000
 _EXPERIMENTS: Final = 100

@@ -273,8 +273,11 @@ def test_a_card_is_read_from_the_registry_and_the_store(tmp_path: Path, monkeypa
     monkeypatch.setattr(PlayedRegistry, "report", f"{tmp_path.as_uri()}/evaluations/e.json")
     monkeypatch.setattr(promotion, "Registry", PlayedRegistry)
     platform = {"trackingUri": "http://mlflow", "store": {"uri": tmp_path.as_uri()}}
+    assert card_of("models:/bees/7", platform).training == "", "a run of others has no training of ours"
+    monkeypatch.setattr(PlayedRegistry, "tags", {"heliostat.training": "e" * 64})
     found = card_of("models:/bees/7", platform)
     assert (found.run_id, found.parameters, found.report) == ("run-1", {"rounds": "10"}, REPORT)
+    assert found.training == "e" * 64
     elsewhere = card_of("models:/bees/7", {**platform, "store": {"uri": "file:///elsewhere"}})
     assert elsewhere.report is None, "an evaluation that is not to be had holds up nothing"
 

@@ -75,13 +75,27 @@ def test_where_what_serves_was_kept_the_figures_of_the_refused_candidate_are_not
     assert "| gate | accepted; the candidate after it was refused |" in text
 
 
-def test_a_version_that_was_kept_has_the_report_of_its_own_training(world):
-    world.registry = Card("models:/loans/4", "r1", "a" * 64, {}, OWN, "s3://x/own.json")
-    assert "| training |" not in world.card("kept", "r1")
-    world.put("trainings/loans/1.report.json", {"name": "loans", "runId": "r2", "seconds": 7, "workers": []})
-    world.put("trainings/loans/2.report.json", {"seconds": "of an earlier release"})
-    world.put("trainings/loans/3.report.json", {"name": "loans", "runId": "r1", "seconds": 41, "workers": []})
+def kept_with_reports(world, training="1" * 64):
+    """A version of run r1, and the reports of three trainings."""
+    world.registry = Card("models:/loans/4", "r1", "a" * 64, {}, OWN, "s3://x/own.json", training=training)
+    world.put(f"trainings/loans/{'1' * 32}.report.json", {"name": "loans", "runId": "r1", "seconds": 41, "workers": []})
+    world.put(f"trainings/loans/{'2' * 32}.report.json", {"name": "loans", "runId": "r2", "seconds": 7, "workers": []})
+    world.put(f"trainings/loans/{'3' * 32}.report.json", {"seconds": "of an earlier release"})
+
+
+def test_a_version_that_was_kept_has_the_report_of_its_own_training_and_no_other_is_read(world, monkeypatch):
+    kept_with_reports(world)
+    read, get = [], world.store.get
+    monkeypatch.setattr(world.store, "get", lambda key: read.append(key) or get(key))
+    monkeypatch.setattr(world.store, "list", lambda prefix="": pytest.fail(f"{prefix} was listed"))
     assert "| training | 41 s on 0 workers |" in world.card("kept", "r1")
+    assert [key for key in read if key.startswith("trainings/")] == [f"trainings/loans/{'1' * 32}.report.json"]
+
+
+@pytest.mark.parametrize("training", ["", "2" * 64, "3" * 64, "4" * 64], ids=["unknown", "run again", "damaged", "gone"])
+def test_a_training_without_a_report_of_its_run_is_told_without_one(world, training):
+    kept_with_reports(world, training)
+    assert "| training |" not in world.card("kept", "r1")
 
 
 @pytest.mark.parametrize("error", [RetryableError("it is away"), PermanentError("it is gone")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ X = np.arange(8.0)
 class Line(ArrayModel):
     def predict(self, columns: Any) -> Any:
         return np.asarray(columns["x"]) * float(self.arrays["slope"])
+
+
+class Doubled(Line):
+    def predict(self, columns: Any) -> Any:
+        return 2 * super().predict(columns)
 
 
 class Wide(ArrayModel):
@@ -132,6 +138,26 @@ def test_members_of_an_ensemble_stay_as_themselves_and_those_that_count_least_go
     assert members(fourth, world) == [("", 0.5), *kept], "three at most by default"
     assert slope_of(fourth) == pytest.approx(0.5 * 8 + 0.5 * (0.5 * 4 + 0.4 * 2) / whole)
     assert len([*(fourth.folder / "members").iterdir()]) == 3
+
+
+def test_a_training_reads_the_validation_split_once_and_loads_no_model_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = world.train(2.0, world.train(1.0), share=0.2)
+    loaded, read, load, table = list[Path](), list[str](), Line.load.__func__, Snapshot.table  # type: ignore[attr-defined]
+    monkeypatch.setattr(Line, "load", classmethod(lambda kind, folder: loaded.append(folder) or load(kind, folder)))
+    monkeypatch.setattr(Snapshot, "table", lambda self, split, *more: read.append(split) or table(self, split, *more))
+    fourth = world.train(4.0, third, share=0.5)
+    assert read == ["validation"], "for the share and for what was kept, of data that are the same"
+    afterwards = [fourth.folder / "members" / str(number) for number in range(3)]
+    assert loaded == [fourth.folder, *afterwards], "what was trained, once; the others when the world loads the new version"
+
+
+def test_an_older_model_of_another_class_answers_as_the_new_class_has_it(world: World) -> None:
+    old = world.train(3.0)
+    plain = world.train(1.0, old, share=0.5)
+    found = world.train(1.0, replace(old, predictor=Doubled.load(old.folder)), share=0.5)
+    assert world.result(found)["metrics"] == world.result(plain)["metrics"]
 
 
 def test_an_ensemble_has_no_one_model_to_continue_from(world: World) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from heliostat.gitops.model_card import Card
 from heliostat.governance.cards import DataFacts, ModelFacts
-from heliostat.spec.training_report import REPORT, TrainingReport
+from heliostat.spec.training_report import TrainingReport, report_key
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
@@ -48,7 +48,7 @@ def model_facts(name: str, store: ObjectStore, resources: Resources, known_of: C
     evaluation = dict(card.report) if card.report is not None else found.evaluation
     return replace(
         found, run_id=card.run_id, data_digest=card.data_digest, parameters=card.parameters, evaluation=evaluation,
-        training=_report_of(store, name, card.run_id),
+        training=_report_of(store, name, card),
     )  # fmt: skip
 
 
@@ -107,18 +107,18 @@ def _of_training(training: Mapping[str, Any], store: ObjectStore) -> dict[str, A
     }
 
 
-def _report_of(store: ObjectStore, name: str, run_id: str) -> TrainingReport | None:
-    """The report of the training that a run is of, as far as it is kept here."""
-    for info in store.list(f"trainings/{name}/") if run_id else ():
-        if not info.key.endswith(REPORT):
-            continue
-        try:
-            report = TrainingReport.model_validate_json(store.get(info.key))
-        except (ObjectMissingError, ValidationError):
-            continue
-        if report.run_id == run_id:
-            return report
-    return None
+def _report_of(store: ObjectStore, name: str, card: Card) -> TrainingReport | None:
+    """The report of the training that a version is of, as far as it is kept here.
+
+    A training that its budget ended may be run again: its report is of the run that came last, which need not be this one.
+    """
+    if not card.training:
+        return None
+    try:
+        report = TrainingReport.model_validate_json(store.get(report_key(name, card.training)))
+    except (ObjectMissingError, ValidationError):
+        return None
+    return report if report.run_id == card.run_id else None
 
 
 def _outputs(resources: Resources, kind: str, name: str) -> dict[str, Any] | None:
