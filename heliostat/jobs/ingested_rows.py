@@ -261,7 +261,7 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
             contents.append((store.uri(info.key), store.get(info.key)))
             size += info.size
     if not contents:
-        raise PermanentError(f"there are no labels at {source.uri}: no file ends with .{source.format}")
+        raise PermanentError(f"there are no labels at {source.uri}: no file ends with {_endings(source)}")
     tables = [table_of_file(source, uri, content) for uri, content in contents]
     told = [
         DataSource(uri=uri, digest=hashlib.sha256(content).hexdigest(), rows=table.num_rows, note="labels")
@@ -277,9 +277,14 @@ def labels_of(ingestion: Ingestion, own: StoreAddress) -> tuple[pa.Table | None,
 def _nothing_in(source: FilesSource | IncrementalQuery, own: StoreAddress) -> str:
     if isinstance(source, IncrementalQuery):
         return f"the source has no rows: the query answered none: {source.query}"
-    others = [info.key for info in open_store(store_address(source, own)).list() if not info.key.endswith(f".{source.format}")]
-    beside = f"; there is {min(others)}: is it of another `format`, or compressed?" if others else ""
-    return f"the source has no rows: no file below {source.uri} ends with .{source.format} and has some{beside}"
+    others = [info.key for info in open_store(store_address(source, own)).list() if not info.key.endswith(source.endings)]
+    beside = f"; there is {min(others)}: is it of another `format`, or compressed otherwise?" if others else ""
+    return f"the source has no rows: no file below {source.uri} ends with {_endings(source)} and has some{beside}"
+
+
+def _endings(source: FilesSource) -> str:
+    *others, last = source.endings
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _has_types(source: RowSource) -> bool:

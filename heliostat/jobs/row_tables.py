@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from heliostat.jobs.row_errors import of_file
+from heliostat.jobs.unpacked import is_blank, opened
 from heliostat.spec.ingestion import ColumnType, FilesSource
 from heliostat.systems.errors import PermanentError
 
@@ -29,10 +29,10 @@ def table_of_file(source: FilesSource, uri: str, content: bytes) -> pa.Table:
     """The rows of a file. An empty cell of a CSV file is a missing value, whatever its column's type.
 
     Raises:
-        PermanentError: it cannot be read, is in another encoding, or has a column twice.
+        PermanentError: it cannot be read or unpacked, is in another encoding, or has a column twice.
     """
     try:
-        found = _parsed(source, content)
+        found = _parsed(source, uri, content)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         why = of_file(error, is_text=source.format != "parquet")
         raise PermanentError(f"{uri} is no whole {source.format} file: {why}") from None
@@ -94,35 +94,40 @@ def _apart(schemas: list[tuple[str, pa.Schema]]) -> list[str]:
     return list(found.values())
 
 
-def _parsed(source: FilesSource, content: bytes) -> pa.Table:
+def _parsed(source: FilesSource, uri: str, content: bytes) -> pa.Table:
+    if source.format == "parquet":
+        return pq.read_table(pa.BufferReader(content))
+    if is_blank(uri, content):
+        return pa.table({})
     types = {name: _TYPES[kind] for name, kind in source.types.items()}
-    match source.format:
-        case "parquet":
-            return pq.read_table(pa.BufferReader(content))
-        case "csv":
-            return _csv(source, content, types)
-        case _:
-            from pyarrow import json as lines
+    if source.format == "csv":
+        return _csv(source, uri, content, types)
+    from pyarrow import json as lines
 
-            return lines.read_json(io.BytesIO(content), parse_options=lines.ParseOptions(explicit_schema=_schema(types)))
+    with opened(uri, content) as text:
+        return lines.read_json(text, parse_options=lines.ParseOptions(explicit_schema=_schema(types)))
 
 
 def _schema(types: dict[str, pa.DataType]) -> pa.Schema | None:
     return pa.schema(list(types.items())) if types else None
 
 
-def _csv(source: FilesSource, content: bytes, types: dict[str, pa.DataType]) -> pa.Table:
-    from pyarrow import csv
-
-    if not content.strip():
-        return pa.table({})
-    parsing, converting = csv.ParseOptions(delimiter=source.separator), csv.ConvertOptions(column_types=types)
+def _csv(source: FilesSource, uri: str, content: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     try:
-        return csv.read_csv(io.BytesIO(content), csv.ReadOptions(encoding=source.encoding), parsing, converting)
+        with opened(uri, content) as text:
+            return _csv_of(source, text, types, use_threads=True)
     except pa.ArrowInvalid:
         # One thread alone counts the rows, and says which one it is.
-        reading = csv.ReadOptions(encoding=source.encoding, use_threads=False)
-        return csv.read_csv(io.BytesIO(content), reading, parsing, converting)
+        with opened(uri, content) as text:
+            return _csv_of(source, text, types, use_threads=False)
+
+
+def _csv_of(source: FilesSource, text: BinaryIO, types: dict[str, pa.DataType], use_threads: bool) -> pa.Table:
+    from pyarrow import csv
+
+    reading = csv.ReadOptions(encoding=source.encoding, use_threads=use_threads)
+    parsing, converting = csv.ParseOptions(delimiter=source.separator), csv.ConvertOptions(column_types=types)
+    return csv.read_csv(text, reading, parsing, converting)
 
 
 def _without_empty_texts(table: pa.Table) -> pa.Table:

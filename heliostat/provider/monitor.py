@@ -88,7 +88,7 @@ class MonitorHandler(Handler[MonitorInputs, MonitorOutputs]):
             )
         if new.new_data is not None and (old is None or old.new_data != new.new_data):
             by_size = "" if isinstance(new.new_data.source, IncrementalQuery) or new.new_data.source.format == "parquet" else (
-                f", told from the size of .{new.new_data.source.format} files"
+                f", told from the size of {new.new_data.source.format} files"
             )  # fmt: skip
             context.info(f"{new.name}: new rows of {new.new_data.place} count for its retraining{by_size}")
         if monitor.concept_drift and importlib.util.find_spec("river") is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,6 +15,8 @@ from heliostat.spec.batch import Column, Database, PostgresDatabase
 Format = Literal["parquet", "csv", "jsonl"]
 ColumnType = Literal["string", "int64", "double", "bool", "date32[day]", "timestamp[us]", "timestamp[us, tz=UTC]"]
 """Arrow's names, as in a schema.yaml."""
+COMPRESSIONS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+"""Of files of text, by their last ending: what Arrow calls them. Parquet compresses its columns by itself."""
 
 
 def _is_comma(separator: str) -> bool:
@@ -32,7 +34,8 @@ class FilesSource(Model):
     uri: Annotated[str, Field(pattern=r"^(file:///|s3://|gs://).+")]
     """`file:///absolute/path`, which each node of the cluster has, `s3://bucket/prefix` or `gs://bucket/prefix`."""
     format: Format = "parquet"
-    """Files with another ending (`.parquet`, `.csv`, `.jsonl`) are left aside."""
+    """Files with another ending (`.parquet`, `.csv`, `.jsonl`) are left aside. Those of text may be compressed: `.csv.gz`,
+    `.csv.bz2` and `.csv.zst` are read as `.csv` is."""
     types: Mapping[str, ColumnType] = Field(default={}, exclude_if=is_empty)
     """Of columns of CSV and JSON whose type the values of each file should not tell: `string` keeps the zeros of `00501`."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = Field(default=",", exclude_if=_is_comma)
@@ -43,6 +46,12 @@ class FilesSource(Model):
     """URL of the bucket's server, where that is neither the cloud's nor that of the platform's own bucket."""
     region: str | None = Field(default=None, exclude_if=is_none)
     """Of the bucket, as its server names it."""
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of the names of its files."""
+        plain = f".{self.format}"
+        return (plain,) if self.format == "parquet" else (plain, *(f"{plain}{ending}" for ending in COMPRESSIONS))
 
     @field_validator("encoding")
     @classmethod

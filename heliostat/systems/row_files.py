@@ -23,7 +23,7 @@ def store_address(source: FilesSource, own: StoreAddress) -> StoreAddress:
 
 def listed(source: FilesSource, store: ObjectStore) -> list[ObjectInfo]:
     """The files, in the order of their names."""
-    return [info for info in store.list() if info.key.endswith(f".{source.format}") and info.size]
+    return [info for info in store.list() if info.key.endswith(source.endings) and info.size]
 
 
 def tag_of(info: ObjectInfo) -> str:

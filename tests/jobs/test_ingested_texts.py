@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,8 +74,8 @@ def test_columns_that_do_not_fit_together_are_told_with_their_files(world: World
         ({"a.csv": csv(0, 9, header="id,at,size,size,late")}, {}, r"a\.csv has several columns 'size'"),
         ({"a.csv": csv(0, 9)}, {"types": {"zipp": "string"}}, "name 'zipp': the columns are id, at, zip, size, late"),
         ({"a.csv": csv(0, 9, "K1A")}, {"types": {"zip": "int64"}}, r"a\.csv is no whole csv file: In CSV column #2: .*int64"),
-        ({"a.csv.gz": gzip.compress(csv(0, 9).encode())}, {}, r"no file below .* ends with \.csv .*there is a\.csv\.gz"),
-        ({}, {}, r"no file below .* ends with \.csv and has some$"),
+        ({"a.csv.xz": lzma.compress(csv(0, 9).encode())}, {}, r"ends with \.csv, .* or \.csv\.zst .*a\.csv\.xz: .* otherwise"),
+        ({}, {}, r"no file below .* ends with \.csv, \.csv\.gz, \.csv\.bz2 or \.csv\.zst and has some$"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_file_and_what_to_do(
