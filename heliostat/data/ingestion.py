@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, Self
@@ -253,13 +254,21 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
         timed = pc.is_valid(labels[source.time])
         labels = pa.concat_tables([labels.filter(pc.invert(timed)), labels.filter(timed).sort_by(source.time)])
     labels = newest(labels, (source.on,))
-    places = pc.index_in(rows[source.on].cast(pa.string()), labels[source.on].cast(pa.string()).combine_chunks())
+    places = pc.index_in(_as_texts(rows[source.on]), _as_texts(labels[source.on]).combine_chunks())
     known = pc.is_valid(places)
     kept = rows.filter(known)
     values = labels[source.column].take(places.filter(known))
     if label in kept.column_names:
         return kept.set_column(kept.column_names.index(label), label, values)
     return kept.append_column(label, values)
+
+
+def _as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values as they are written; whole numbers of doubles as those of integers are, however great."""
+    if pa.types.is_floating(column.type):
+        with suppress(pa.ArrowInvalid):  # not all are whole
+            column = column.cast(pa.int64())
+    return column.cast(pa.string())
 
 
 def split(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -70,6 +71,8 @@ def greatest(name: str, column: pa.ChunkedArray) -> Cursor:
             return datetime.fromisoformat(found).isoformat()  # SQLite has times as text
         except ValueError:
             pass  # what it is instead may be personal
-    if isinstance(found, int | float):
+    if isinstance(found, int | float) and math.isfinite(found):
         return found
-    raise PermanentError(f"the cursor holds {column.type}: it must be a number or a time in each row; CAST it in the query")
+    raise PermanentError(
+        f"the cursor holds {column.type}: it must be a finite number or a time in each row; CAST it in the query"
+    )

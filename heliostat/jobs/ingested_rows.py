@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -19,11 +20,12 @@ import pyarrow.parquet as pq
 
 from heliostat.data.ingestion import Ingestion
 from heliostat.jobs import cursors
-from heliostat.jobs.batch.rows import table_of
+from heliostat.jobs.batch.rows import require_exact, table_of
+from heliostat.jobs.decimals import notes_of
 from heliostat.jobs.parent_rows import rows_of_parent
 from heliostat.jobs.predicted_rows import predicted
 from heliostat.jobs.rarely_told import RarelyTold
-from heliostat.jobs.row_tables import require_typed, table_of_file, together
+from heliostat.jobs.row_tables import in_parts, require_typed, table_of_file, together
 from heliostat.spec import ingested
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.data_sets import DataSource, Parent
@@ -90,6 +92,7 @@ class Ingested:
         table = together(((part.uri, self._kept(part)) for part in state.parts), types=_has_types(source))
         if isinstance(source, FilesSource):
             require_typed(source, table)
+        self.notes += notes_of(sum((Counter(part.rounded) for part in state.parts), Counter[str]()))
         return table
 
     @property
@@ -181,11 +184,11 @@ class Ingested:
         ends = [*parts[:1], *parts[1:][-1:]]
         return pa.unify_schemas([self._kept(part).schema for part in ends], promote_options="permissive") if ends else None
 
-    def _keep(self, uri: str, tag: str, table: pa.Table) -> Part:
+    def _keep(self, uri: str, tag: str, table: pa.Table, rounded: Mapping[str, int] | None = None) -> Part:
         content = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(None), content, compression="zstd")
         digest = hashlib.sha256(content.getvalue()).hexdigest()
-        part = Part(uri=uri, tag=tag, digest=digest, rows=table.num_rows)
+        part = Part(uri=uri, tag=tag, digest=digest, rows=table.num_rows, rounded=rounded or {})
         if digest in self._erased:
             return ingested.part_now(part, self._erased)
         # Also where it is there: what nothing named was old, and is new again, so that it is not pruned beside us.
@@ -229,13 +232,17 @@ class Ingested:
                 raise PermanentError(
                     f"the query has no column {source.cursor!r} to go on from; it has {', '.join(rows.names)}"
                 )
-            for tables in _in_parts(table_of(rows.names, batch, {}, schema, rows.types) for batch in rows.batches):
+            rounded, exact = Counter[str](), (*self._ingestion.key, source.cursor)
+            read = (table_of(rows.names, batch, {}, schema, rows.types, rounded) for batch in rows.batches)
+            for tables in in_parts(read, _PART_BYTES):
+                require_exact(rounded, exact, "by which rows are told apart or read on")
                 table = together(("the query", each) for each in tables)
                 schema = table.schema
                 last = cursors.greatest(source.cursor, table[source.cursor])
                 newest = cursors.later(newest, last)
                 stretch = f"{since} to {last}" if since is not None else f"to {last}"
-                part = self._keep(f"query {source.cursor} {stretch}", str(last), table)
+                part = self._keep(f"query {source.cursor} {stretch}", str(last), table, dict(+rounded))
+                rounded.clear()
                 self._tell(f"read {table.num_rows:,} rows of the query")
                 if part.digest not in {each.digest for each in parts}:
                     parts.append(part)
@@ -289,14 +296,3 @@ def _endings(source: FilesSource) -> str:
 
 def _has_types(source: RowSource) -> bool:
     return isinstance(source, FilesSource) and source.format != "parquet"
-
-
-def _in_parts(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
-    held: list[pa.Table] = []
-    for table in tables:
-        held.append(table)
-        if sum(each.nbytes for each in held) >= _PART_BYTES:
-            yield held
-            held = []
-    if held:
-        yield held

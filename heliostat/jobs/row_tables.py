@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final
 
 import pyarrow as pa
@@ -65,6 +65,18 @@ def together(tables: Iterable[tuple[str, pa.Table]], types: bool = False) -> pa.
         fix = "mend them, or say the type in `types` of the source" if types else "give a column the same type in all of them"
         apart = _apart([(uri, table.schema) for uri, table in found]) or [str(error)]
         raise PermanentError(f"the rows do not fit together: {'; '.join(apart)}; {fix}") from None
+
+
+def in_parts(tables: Iterable[pa.Table], size: int) -> Iterator[list[pa.Table]]:
+    """Tables one after another, as many together as make up `size` bytes."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(each.nbytes for each in held) >= size:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def require_typed(source: FilesSource, table: pa.Table) -> None:

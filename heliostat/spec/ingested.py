@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import Field
 
-from heliostat.spec.base import Digest, Model, is_none
+from heliostat.spec.base import Digest, Model, is_empty, is_none
 from heliostat.spec.data_sets import TOP, prefix_of
 from heliostat.spec.ingestion import RowSource
 
@@ -31,6 +31,8 @@ class Part(Model):
     """What tells that it changed."""
     digest: Digest
     rows: int
+    rounded: Mapping[str, int] = Field(default={}, exclude_if=is_empty)
+    """Of columns of decimals: how many values are another number as a double."""
 
 
 class ErasedPart(Model):

@@ -128,8 +128,8 @@ def _postgres_types(cursor: Any) -> dict[str, pa.DataType]:
     numbers = {16: pa.bool_(), 17: pa.binary(), 20: pa.int64(), 21: pa.int64(), 23: pa.int64()}
     more = {700: pa.float64(), 701: pa.float64(), 1082: pa.date32(), 1083: pa.time64("us"), 1114: moment}
     texts = dict.fromkeys((18, 19, 25, 1042, 1043), pa.string())
-    # A decimal of one digit becomes as wide as those that come later.
-    known = {**numbers, **more, **texts, 1184: pa.timestamp("us", "UTC"), 1700: pa.decimal128(1, 0)}
+    # `numeric` has values that no decimal of Arrow has: NaN, and more digits.
+    known = {**numbers, **more, **texts, 1184: pa.timestamp("us", "UTC"), 1700: pa.float64()}
     return {column[0]: known[column[1]] for column in cursor.description or () if column[1] in known}
 
 

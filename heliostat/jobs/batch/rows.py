@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import tempfile
 import typing
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from heliostat.jobs.decimals import are_decimals, as_doubles, as_integers
 from heliostat.jobs.row_errors import of_column
 from heliostat.ml.contracts import Contract, fields_of
 from heliostat.ml.datasets import Snapshot
@@ -130,7 +132,9 @@ def _kept(specification: BatchSpecification, source: QuerySource, contract: Cont
         writer: pq.ParquetWriter | None = None
         path, written = Path(folder, "part.parquet"), 0
         for batch in rows.batches:
-            table = table_of(rows.names, batch, types, schema, rows.types)
+            rounded = Counter[str]()
+            table = table_of(rows.names, batch, types, schema, rows.types, rounded)
+            require_exact(rounded, specification.key, "by which rows are told apart")
             if writer is not None and table.schema != schema:  # it is told by now what a column is of
                 writer.close()
                 yield _keep(specification.name, store, path)
@@ -180,11 +184,12 @@ def _plain_types(annotation: Any) -> Iterator[type]:
 
 def table_of(
     names: Sequence[str], rows: Sequence[Sequence[Any]], types: dict[str, pa.DataType], schema: pa.Schema | None,
-    declared: Mapping[str, pa.DataType] | None = None,
+    declared: Mapping[str, pa.DataType] | None = None, rounded: Counter[str] | None = None,
 ) -> pa.Table:  # fmt: skip
     """Rows of a query as a table, with the types that are known, or those of the rows before, as far as these tell them.
 
     A column of which all is missing has the type that the database declares it with, in `declared`, where it says one.
+    Decimals are doubles, unless their type is known to be another; `rounded` counts those that are another number for that.
 
     Raises:
         PermanentError: the values of a column are not of one type.
@@ -194,15 +199,35 @@ def table_of(
     missing = {name for name, values in zip(names, columns, strict=True) if all(value is None for value in values)}
     said = {name: kind for name, kind in (declared or {}).items() if name in missing}
     known = {**said, **before, **types}
-    return pa.table({name: _column(name, values, known.get(name)) for name, values in zip(names, columns, strict=True)})
+    counted = Counter[str]() if rounded is None else rounded
+    return pa.table(
+        {name: _column(name, values, known.get(name), counted) for name, values in zip(names, columns, strict=True)}
+    )
+
+
+def require_exact(rounded: Mapping[str, int], names: Sequence[str], what_for: str) -> None:
+    """See that no value of some columns is another number as a double.
+
+    Raises:
+        PermanentError: one is.
+    """
+    for name in names:
+        if count := rounded.get(name, 0):
+            raise PermanentError(
+                f"{count:,} values of {name!r}, {what_for}, have more digits than a double holds: CAST it to bigint or text "
+                "in the query"
+            )
 
 
 def _is_told(kind: pa.DataType) -> bool:
-    """Whether rows tell a column's type for those that follow: not where all of it is missing, nor a decimal's width."""
+    """Whether rows tell a column's type for those that follow: not where all of it is missing, nor the decimals of parts that
+    were kept before these were doubles."""
     return not pa.types.is_null(kind) and not pa.types.is_decimal(kind)
 
 
-def _column(name: str, values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+def _column(name: str, values: Sequence[Any], kind: pa.DataType | None, rounded: Counter[str]) -> pa.Array:
+    if are_decimals(values):
+        values, kind = _numbers(name, values, kind, rounded)
     try:
         if kind is not None and pa.types.is_timestamp(kind):  # SQLite has them as text
             values = [dt.datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
@@ -210,3 +235,18 @@ def _column(name: str, values: Sequence[Any], kind: pa.DataType | None) -> pa.Ar
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
         wanted, why = kind if kind is not None else "one type", of_column(values, kind)
         raise PermanentError(f"the column {name!r} of the query is not {wanted}: {why}; CAST it in the query") from None
+
+
+def _numbers(
+    name: str, values: Sequence[Any], kind: pa.DataType | None, rounded: Counter[str]
+) -> tuple[Sequence[Any], pa.DataType | None]:
+    """Decimals as numbers of a type, which is that of doubles by default."""
+    try:
+        if kind is None or pa.types.is_floating(kind):
+            values, count = as_doubles(values)
+            rounded[name] += count
+            return values, kind or pa.float64()
+        return (as_integers(values) if pa.types.is_integer(kind) else values), kind
+    except (ValueError, OverflowError) as error:
+        wanted = kind if kind is not None else pa.float64()
+        raise PermanentError(f"the column {name!r} of the query is not {wanted}: {error}; CAST it in the query") from None
