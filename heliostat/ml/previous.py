@@ -41,38 +41,6 @@ class Previous:
                 f"name one of those in continueFrom, or {self.uri} in ensemble.model"
             )
 
-    def knowledge(self, model: Predictor | EnsemblePredictor, new: ValidationSplit) -> Knowledge:
-        """Measure both models on the validation splits of the old data and of the new.
-
-        Args:
-            model: the one that came of the training.
-            new: the split of the data that it was trained on.
-
-        Raises:
-            ValueError: no metric is defined on both.
-        """
-        on_new = self._both(model, new)
-        # A training on the same data has no other split to read.
-        on_old = on_new if self.dataset == new.dataset else self._both(model, ValidationSplit(self.dataset, new.problem))
-        named = [name for name in on_new[0] if all(name in figures for figures in (*on_old, *on_new))]
-        wanted = new.problem.task.default_metric if new.problem.task is not None else None
-        if not named:
-            raise ValueError(f"no metric is defined on the data of {self.uri} and on the new data alike")
-        metric = wanted if wanted in named else named[0]
-        return Knowledge(
-            metric=metric,
-            before=self.uri,
-            old_data=self.digest,
-            before_on_old=on_old[0][metric],
-            after_on_old=on_old[1][metric],
-            before_on_new=on_new[0][metric],
-            after_on_new=on_new[1][metric],
-        )
-
-    def _both(self, model: Predictor | EnsemblePredictor, split: ValidationSplit) -> tuple[dict[str, float], dict[str, float]]:
-        """What this model reaches on a split, and what the other one does."""
-        return split.figures(split.answers(self.predictor)), split.figures(split.answers(model))
-
 
 class ValidationSplit:
     """What models reach on the validation split of one snapshot, which is read once."""
@@ -89,3 +57,36 @@ class ValidationSplit:
     def figures(self, answers: Predictions) -> dict[str, float]:
         """Every metric of such answers that is defined."""
         return self._evaluation.overall(answers)
+
+
+def kept_knowledge(previous: Previous, model: Predictor | EnsemblePredictor, new: ValidationSplit) -> Knowledge:
+    """Measure the previous model, and `model` that came of the training, on the validation splits of the old and the new data.
+
+    Raises:
+        ValueError: no metric is defined on both.
+    """
+    on_new = _both(previous.predictor, model, new)
+    # A training on the same data has no other split to read.
+    is_same = previous.dataset == new.dataset
+    on_old = on_new if is_same else _both(previous.predictor, model, ValidationSplit(previous.dataset, new.problem))
+    named = [name for name in on_new[0] if all(name in figures for figures in (*on_old, *on_new))]
+    wanted = new.problem.task.default_metric if new.problem.task is not None else None
+    if not named:
+        raise ValueError(f"no metric is defined on the data of {previous.uri} and on the new data alike")
+    metric = wanted if wanted in named else named[0]
+    return Knowledge(
+        metric=metric,
+        before=previous.uri,
+        old_data=previous.digest,
+        before_on_old=on_old[0][metric],
+        after_on_old=on_old[1][metric],
+        before_on_new=on_new[0][metric],
+        after_on_new=on_new[1][metric],
+    )
+
+
+def _both(
+    before: Predictor, after: Predictor | EnsemblePredictor, split: ValidationSplit
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What two models reach on a split."""
+    return split.figures(split.answers(before)), split.figures(split.answers(after))

@@ -22,7 +22,7 @@ from heliostat.ml.datasets import Snapshot
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.parameter_server import Arrays, ParameterServer, Update
 from heliostat.ml.places import Places
-from heliostat.ml.previous import Previous, ValidationSplit
+from heliostat.ml.previous import Previous, ValidationSplit, kept_knowledge
 from heliostat.ml.pyfunc import BASELINE_FOLDER, MODEL_FOLDER, RESULT_FILE
 from heliostat.ml.stopwatch import Stopwatch
 from heliostat.spec.addresses import StoreAddress
@@ -251,7 +251,7 @@ class Context:
                 result |= {"combined": combined.model_dump(mode="json"), "metrics": figures}
             else:
                 model = kind.load(folder / MODEL_FOLDER)
-            result["knowledge"] = before.knowledge(model, split).model_dump(mode="json")
+            result["knowledge"] = kept_knowledge(before, model, split).model_dump(mode="json")
         (folder / RESULT_FILE).write_text(json.dumps(result, indent=2))
         return result
 

@@ -125,11 +125,11 @@ def test_a_run_that_is_killed_between_two_parts_of_a_query_goes_on(world, databa
     monkeypatch.setattr(ingested_rows, "_PART_BYTES", 1)
     plain, kept = Ingested._keep, []
 
-    def keep(self: Ingested, uri: str, tag: str, rows: pa.Table) -> Any:
+    def keep(self: Ingested, uri: str, tag: str, rows: pa.Table, *more: Any) -> Any:
         if len(kept) == 2:
             raise KeyboardInterrupt
         kept.append(rows.num_rows)
-        return plain(self, uri, tag, rows)
+        return plain(self, uri, tag, rows, *more)
 
     monkeypatch.setattr(Ingested, "_keep", keep)
     with pytest.raises(KeyboardInterrupt):

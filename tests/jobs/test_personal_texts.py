@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def test_a_cursor_that_is_no_time_is_told_by_its_type(world: World, tmp_path: Pa
 )
 def test_a_value_of_another_type_is_told_by_its_row_and_its_type(values: list[Any], kind: pa.DataType | None) -> None:
     with pytest.raises(PermanentError, match="the value in row 1 of those that were read together is a str") as raised:
-        batch_rows._column("email", values, kind)
+        batch_rows._column("email", values, kind, Counter())
     assert clear(str(raised.value)) == []
 
 

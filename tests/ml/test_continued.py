@@ -13,7 +13,7 @@ from heliostat.ml.arrays import ArrayModel
 from heliostat.ml.datasets import Snapshot, Tables, save
 from heliostat.ml.metric_logger import MetricLogger
 from heliostat.ml.places import Places
-from heliostat.ml.previous import Previous, ValidationSplit
+from heliostat.ml.previous import Previous, ValidationSplit, kept_knowledge
 from heliostat.ml.training import RESUMABLE_FOLDER, Context, Trained, finished, resumable
 from heliostat.ml.tuning import AllTrialsFailedError, chosen, tuned
 from heliostat.spec.addresses import StoreAddress
@@ -44,7 +44,7 @@ def test_both_models_are_measured_on_the_old_data_and_on_the_new(tmp_path: Path)
     store = StoreAddress(uri=f"file://{tmp_path}")
     old, new = snapshot(store, 1.0), snapshot(store, 2.0)
     previous = Previous("models:/lines/1", tmp_path, line(1.0), old, "d" * 64)
-    found = previous.knowledge(line(1.5), ValidationSplit(new, Problem(task=Regression())))
+    found = kept_knowledge(previous, line(1.5), ValidationSplit(new, Problem(task=Regression())))
     assert (found.metric, found.before, found.old_data) == ("r2", "models:/lines/1", "d" * 64)
     assert found.before_on_old == 1.0
     assert found.after_on_old < 1.0, "it forgot some of what that knew"
