@@ -6,7 +6,9 @@ A package is what runs: Ray unpacks it as a job's or a replica's working directo
 from __future__ import annotations
 
 import io
+import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from heliostat.spec.code import code_digest
 from heliostat.spec.training_resources import Code
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
+from heliostat.systems.private_folder import node_folder
 
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 """Zip has no earlier one; the same for every file, so that the same files make the same bytes."""
@@ -34,6 +37,31 @@ def upload(code: Code, store: ObjectStore) -> str:
     if not store.exists(key):
         store.put(key, _pack(code))
     return store.uri(key)
+
+
+def fetch(uri: str, store: ObjectStore) -> Path:
+    """The folder on this node that a package of code, or a model's environment, is unpacked in; it stays there.
+
+    Raises:
+        PermanentError, RetryableError: it cannot be had.
+    """
+    kind, name = uri.rsplit("/", 2)[1:]
+    target = node_folder() / kind / name.removesuffix(".zip")
+    if not target.is_dir():
+        content = store.get(f"{kind}/{name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(partial)
+            try:
+                (partial / TOP).rename(target)
+            except OSError:
+                if not target.is_dir():  # another one was faster, else
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
 
 
 def runtime_env(
