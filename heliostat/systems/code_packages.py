@@ -6,13 +6,14 @@ A package is what runs: Ray unpacks it as a job's or a replica's working directo
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from heliostat.spec.code import code_digest
 from heliostat.spec.training_resources import Code
@@ -25,6 +26,8 @@ NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 TOP = "package"
 """Ray takes the only folder at the top of a zip that it fetches for the package itself, so there must be one."""
+
+_PLACE: Final = re.compile(r"/(code|environments)/([^/]+\.zip)$")
 
 
 def upload(code: Code, store: ObjectStore) -> str:
@@ -45,7 +48,9 @@ def fetch(uri: str, store: ObjectStore) -> Path:
     Raises:
         PermanentError, RetryableError: it cannot be had.
     """
-    kind, name = uri.rsplit("/", 2)[1:]
+    if (found := _PLACE.search(uri)) is None:
+        raise PermanentError(f"{uri} is no package of code and no model's environment: these are code/ and environments/")
+    kind, name = found.groups()
     target = node_folder() / kind / name.removesuffix(".zip")
     if not target.is_dir():
         content = store.get(f"{kind}/{name}")
