@@ -8,11 +8,9 @@ import ctypes
 import io
 import math
 import os
-import shutil
 import signal
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -22,9 +20,6 @@ from heliostat.analysis.client import Reply
 from heliostat.analysis.custom_function import ReplyText, SampleText, Task, held_to_limits
 from heliostat.spec.analysis import CustomCheck, Measurement, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
-from heliostat.spec.rollouts import Version
-from heliostat.systems.objects import open_store
-from heliostat.systems.private_folder import node_folder
 
 _ANSWER: Final = "figure.json"
 _LIBC: Final = ctypes.CDLL(None)
@@ -117,28 +112,6 @@ async def process(
 def _dies_with_me() -> None:
     """In the child: a runner that is killed leaves no check behind."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def fetch_code(version: Version) -> Path:
-    """The folder on this node that the code of a version is unpacked in; it stays there.
-
-    Raises:
-        PermanentError, RetryableError: it cannot be had.
-    """
-    name = version.code_uri.rpartition("/")[2]
-    target = node_folder() / "code" / name.removesuffix(".zip")
-    if not target.is_dir():
-        content = open_store(version.store).get(f"code/{name}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                archive.extractall(partial)
-            with contextlib.suppress(OSError):  # another one was faster
-                next(partial.iterdir()).rename(target)  # the package's one folder at the top
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return target
 
 
 def _sample(pair: Pair) -> SampleText:

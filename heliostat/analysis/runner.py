@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Final
 
 from pydantic import ValidationError
@@ -26,7 +27,10 @@ from heliostat.analysis.shadow import Shadow
 from heliostat.analysis.state import AnalysisState
 from heliostat.spec.analysis import CustomCheck, Measurement, PredictionDistance, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
+from heliostat.spec.rollouts import Version
+from heliostat.systems import code_packages
 from heliostat.systems.errors import PermanentError, RetryableError
+from heliostat.systems.objects import open_store
 
 _SAY_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.1
@@ -179,7 +183,7 @@ class AnalysisRunner:
         own = metrics.custom
         assert own is not None  # noqa: S101 - the state has none but those
         try:
-            code = await asyncio.to_thread(custom_checks.fetch_code, self._task.candidate)
+            code = await asyncio.to_thread(_code_of, self._task.candidate)
             metrics.measured_outside = await custom_metrics.measure(metrics, own, code)
         except Exception as error:  # whatever it is, it is this check's alone
             metrics.measured_outside = Measurement(text=f"it could not be computed: {type(error).__name__}: {error}")
@@ -191,10 +195,14 @@ class AnalysisRunner:
     async def _custom_check(self, check: CustomCheck) -> Measurement:
         await _until(lambda: self._state.candidate.urls)
         try:
-            code = await asyncio.to_thread(custom_checks.fetch_code, self._task.candidate)
+            code = await asyncio.to_thread(_code_of, self._task.candidate)
             return await custom_checks.run(check, self._task, self._state.endpoints, tuple(self._state.samples), code)
         except Exception as error:  # whatever it is, it is this check's alone
             return Measurement(verdict=Verdict.INCONCLUSIVE, text=f"it could not be run: {type(error).__name__}: {error}")
+
+
+def _code_of(version: Version) -> Path:
+    return code_packages.fetch(version.code_uri, open_store(version.store))
 
 
 def sends_too_few(copied: int, seconds: float, left: float, least: int) -> bool:

@@ -17,12 +17,14 @@ from typing import Final
 
 from heliostat.jobs.monitoring.asked import Looking
 from heliostat.jobs.monitoring.look import declared_digest, look
-from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.model import Answers
 from heliostat.jobs.monitoring.reference import reference_of
 from heliostat.jobs.monitoring.serving import of_what_serves, registered_data
 from heliostat.jobs.monitoring.snapshot import with_what_is_left
+from heliostat.jobs.monitoring.through import through_its_contract
 from heliostat.jobs.specification import progress, run
 from heliostat.monitoring.deliveries import Delivery, delivered, due, failed, take
+from heliostat.monitoring.fitting import Fitted
 from heliostat.monitoring.messages import as_json, as_mail, as_slack
 from heliostat.monitoring.state import MonitorState, after, state_of
 from heliostat.spec.monitoring import MonitorSpecification, other_window_key, proposal_key, states, window_key
@@ -41,19 +43,27 @@ _PATIENCE: Final = 30.0
 
 
 def watch(specification: MonitorSpecification) -> None:
-    """Look at the version that serves, with the model that the registry has."""
-    asked, problem = of_what_serves(specification, open_store(specification.store), registered_data(specification))
-    if asked.model_uri != specification.model_uri:
-        progress(f"{asked.model_uri} serves and is looked at, and not {specification.model_uri}, which is declared")
-    watch_with(asked, Answering(asked), problem)
+    """Look at the version that serves, through the contract that it serves with, with the model that the registry has."""
+    store = open_store(specification.store)
+    serving = of_what_serves(specification, store, registered_data(specification))
+    if serving.is_other:
+        progress(
+            f"{serving.specification.model_uri} serves and is looked at, and not {specification.model_uri}, which is declared"
+        )
+    with through_its_contract(serving, store) as through:
+        watch_with(through.specification, through.answering, serving.problem, through.fit)
 
 
-def watch_with(specification: MonitorSpecification, answering: Answering, problem: str = "") -> None:
+def watch_with(specification: MonitorSpecification, answering: Answers, problem: str = "", fit: Fitted | None = None) -> None:
     """Look, keep what was found and what is not known beforehand, and send what waits.
+
+    `fit`: what of the monitor holds for the version; by default all of it.
 
     Raises:
         RetryableError: rows of a person who was deleted meanwhile may be in it; nothing is kept.
     """
+    declared, fit = declared_digest(specification), fit or Fitted(specification.monitor)
+    specification = specification.model_copy(update={"monitor": fit.monitor})
     store = open_store(specification.store)
     before = erasures(store)
     specification = with_what_is_left(specification, store)
@@ -62,7 +72,9 @@ def watch_with(specification: MonitorSpecification, answering: Answering, proble
     reference = reference_of(specification, store, answering, now)
     state = _state(specification, store, revisions)
     with tempfile.TemporaryDirectory(prefix="heliostat-monitor-") as folder:
-        found, reports, others = look(Looking(specification, store, reference, answering, state, now), Path(folder))
+        found, reports, others = look(
+            Looking(specification, store, reference, answering, state, now, declared, fit), Path(folder)
+        )
     if erasures(store) != before:
         raise RetryableError("a person's rows were deleted while they were looked at: look again")
     if problem:
@@ -78,7 +90,7 @@ def watch_with(specification: MonitorSpecification, answering: Answering, proble
         key = proposal_key(specification.name, f"{proposal.at:%Y%m%dT%H%M%S}")
         store.put(key, proposal.model_dump_json(indent=2).encode(), only_if_absent=True)
     deliver(revisions, specification.monitor, now)
-    _tell(specification, store, reference.about.digest, state_of(revisions.newest()[1]))
+    _tell(specification, store, reference.about.digest, declared, state_of(revisions.newest()[1]))
 
 
 def _state(specification: MonitorSpecification, store: ObjectStore, revisions: Revisions) -> MonitorState:
@@ -160,11 +172,11 @@ def send(sink: Sink, delivery: Delivery) -> None:
         alarm_sinks.post(sink, notification.id, as_json(notification))
 
 
-def _tell(specification: MonitorSpecification, store: ObjectStore, reference: str, state: MonitorState) -> None:
+def _tell(specification: MonitorSpecification, store: ObjectStore, reference: str, declared: str, state: MonitorState) -> None:
     count = len(state.open_alarms)
     progress(f"{count} alarm{' is' if count == 1 else 's are'} open; newest window: {state.newest_window or 'none yet'}")
     if specification.result_key:
-        told = {"reference": reference, "window": state.newest_window, "declared": declared_digest(specification)}
+        told = {"reference": reference, "window": state.newest_window, "declared": declared}
         store.put(specification.result_key, json.dumps(told).encode())
 
 

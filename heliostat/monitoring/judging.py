@@ -240,6 +240,10 @@ class Judge:
             wrong = age is None or age > limit or age < -60
             yield self._judged(Aspect.RECENCY, subject, wrong, watch, told, age, limit)
 
+    def contract(self, text: str) -> Finding:
+        """That the version that is looked at has all that is watched."""
+        return self._judged(Aspect.LOG, "contract", False, Watch(), text)
+
     def first_answers(self, aspect: Aspect, rows: int, awaited: str) -> Finding:
         """Whether there is a reference of a version's own first answers, or what it waits for."""
         if awaited:

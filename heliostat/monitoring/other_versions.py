@@ -132,6 +132,11 @@ def told_of(finding: Finding, version: str) -> Finding:
     return finding.model_copy(update={"text": f"of version {version}, which is not watched now: {finding.text}"})
 
 
+def unanswered(rows: int, unpredicted: int, field: str) -> str:
+    """Why nothing can be told of a version's answers: its contract may have had no such field; empty where some have one."""
+    return f"none of its {rows:,} answers has a finite {field!r}" if rows and rows == unpredicted else ""
+
+
 def remembered(known: Mapping[str, OtherVersion], fresh: Mapping[str, OtherVersion], serving: str) -> dict[str, OtherVersion]:
     """All that is known of other versions after a look.
 

@@ -6,22 +6,28 @@ A package is what runs: Ray unpacks it as a job's or a replica's working directo
 from __future__ import annotations
 
 import io
+import re
+import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from heliostat.spec.code import code_digest
 from heliostat.spec.training_resources import Code
 from heliostat.systems.errors import PermanentError
 from heliostat.systems.objects import ObjectStore
+from heliostat.systems.private_folder import node_folder
 
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 """Zip has no earlier one; the same for every file, so that the same files make the same bytes."""
 
 TOP = "package"
 """Ray takes the only folder at the top of a zip that it fetches for the package itself, so there must be one."""
+
+_PLACE: Final = re.compile(r"/(code|environments)/([^/]+\.zip)$")
 
 
 def upload(code: Code, store: ObjectStore) -> str:
@@ -34,6 +40,33 @@ def upload(code: Code, store: ObjectStore) -> str:
     if not store.exists(key):
         store.put(key, _pack(code))
     return store.uri(key)
+
+
+def fetch(uri: str, store: ObjectStore) -> Path:
+    """The folder on this node that a package of code, or a model's environment, is unpacked in; it stays there.
+
+    Raises:
+        PermanentError, RetryableError: it cannot be had.
+    """
+    if (found := _PLACE.search(uri)) is None:
+        raise PermanentError(f"{uri} is no package of code and no model's environment: these are code/ and environments/")
+    kind, name = found.groups()
+    target = node_folder() / kind / name.removesuffix(".zip")
+    if not target.is_dir():
+        content = store.get(f"{kind}/{name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(partial)
+            try:
+                (partial / TOP).rename(target)
+            except OSError:
+                if not target.is_dir():  # another one was faster, else
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
 
 
 def runtime_env(

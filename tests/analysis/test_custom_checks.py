@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 import os
 import time
-import zipfile
-from pathlib import Path
 
 import psutil
 import pytest
 from replicas import until, version
 
-from heliostat.analysis.custom_checks import fetch_code, run
+from heliostat.analysis.custom_checks import run
 from heliostat.analysis.custom_function import figure_of
 from heliostat.ml.checks import Outcome
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.analysis import CustomCheck, Verdict
 from heliostat.spec.analysis_runner import AnalysisTask, Endpoints
-from heliostat.systems.errors import PermanentError
 
 ENDPOINTS = Endpoints(candidate=("http://127.0.0.1:1/new",), serving=("http://127.0.0.1:1/old",))
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -155,20 +152,3 @@ async def test_with_nothing_serving_a_command_sees_an_empty_url(check):
 async def test_a_command_that_is_not_there_is_inconclusive(check):
     figure = await check(command=("no-such-command-here",))
     assert (figure.verdict, figure.text) == (INCONCLUSIVE, "no-such-command-here cannot be run: No such file or directory")
-
-
-def test_the_candidates_code_is_unpacked_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (tmp_path / "objects/code").mkdir(parents=True)
-    store = StoreAddress(uri=f"file://{tmp_path}/objects")
-    with zipfile.ZipFile(tmp_path / "objects/code/abc.zip", "w") as archive:
-        archive.writestr("package/workloads/own/checks.py", "X = 1")
-    candidate = version(store, code_uri=f"{store.uri}/code/abc.zip")
-    folder = fetch_code(candidate)
-    assert folder == Path(tmp_path, f"heliostat-{os.getuid()}", "code", "abc")
-    assert (folder / "workloads/own/checks.py").read_text() == "X = 1"
-    (tmp_path / "objects/code/abc.zip").unlink()
-    assert fetch_code(candidate) == folder
-    assert [path.name for path in folder.parent.iterdir()] == ["abc"]
-    with pytest.raises(PermanentError, match=r"code/other\.zip"):
-        fetch_code(version(store, code_uri=f"{store.uri}/code/other.zip"))

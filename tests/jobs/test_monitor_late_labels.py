@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from test_monitor_versions import NEXT, contents, data, world
 from watched_birds import DAY, MONDAY, QUALITY, Watched, birds, damaged
@@ -154,3 +156,17 @@ def test_a_damaged_reference_of_another_version_is_told_and_the_rest_of_the_look
     assert state.others["3"].findings[MAE].state is State.UNKNOWN
     assert state.others["3"].findings[RATIO].state is State.BREACH
     assert {each.key: each.state for each in world.report("2026-03-02").findings}[MAE] is State.OK
+
+
+def test_a_version_that_answered_no_such_field_is_told_as_that(world: Watched) -> None:
+    world.log(MONDAY, name="a", version="3-abcdef12")
+    [info] = world.store.list("predictions/birds/")
+    content = pq.read_table(io.BytesIO(world.store.get(info.key)))
+    buffer = io.BytesIO()
+    names = [name.replace("kilometres", "distance") for name in content.column_names]
+    pq.write_table(content.rename_columns(names), buffer)
+    world.store.put(info.key, buffer.getvalue())
+    world.log(MONDAY, birds(200, 9), name="b", version="4-abcdef12")
+    world.label(MONDAY, name="a")
+    found = look(world, NEXT, 4).others["3"].findings[MAE]
+    assert found.state is State.UNKNOWN and found.text.endswith("none of its 400 answers has a finite 'kilometres'")

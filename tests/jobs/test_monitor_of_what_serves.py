@@ -11,24 +11,36 @@ from test_monitor_retraining import ASKED
 from watched_birds import DAY, MONDAY, Watched, birds
 
 from heliostat.jobs import monitor
+from heliostat.jobs.monitoring.serving import serving_in
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.ledger import Entry, EntryKind, key_of
-from heliostat.spec.rollouts import Phase
+from heliostat.spec.rollouts import Desired, Phase
 from heliostat.spec.strategies import BlueGreen
-from heliostat.testing import desired
+from heliostat.systems.errors import RetryableError
+from heliostat.testing.declarations import desired, version
 
 __all__ = ["contents", "data", "receiver", "world"]
 ONE, OTHER = "models:/none/3", "models:/none/4"
 AT_ONCE: dict[str, Any] = {**ASKED, "retraining": {**ASKED["retraining"], "triggers": [{"kind": "new-data", "rows": 100}]}}
 
 
-def told(world: Watched, number: int, kind: EntryKind, phase: Phase, at: dt.datetime, before: int | None, after: int) -> None:
-    """An entry of the ledger."""
-    entry = Entry(
+def entry(
+    number: int, kind: EntryKind, phase: Phase, at: dt.datetime, before: Desired | None, after: Desired, share: float = 0.0
+) -> Entry:
+    """What the ledger says, with the share of the requests that goes to the version that comes."""
+    return Entry(
         number=number, id=str(number), application="birds", at=at.timestamp(), kind=kind, rollout=number, phase=phase,
-        strategy=BlueGreen(), previous=None if before is None else desired(before), target=desired(after), weights={},
+        strategy=BlueGreen(), previous=before, target=after, weights={after.version.digest: share} if share else {},
     )  # fmt: skip
-    world.store.put(key_of("birds", number), entry.model_dump_json().encode())
+
+
+def told(world: Watched, number: int, kind: EntryKind, phase: Phase, at: dt.datetime, before: int | None, after: int) -> None:
+    """An entry of the ledger, of versions with the code that the monitor has."""
+    code = {"code_uri": world.store.uri(f"code/{'c' * 64}.zip"), "contract": world.contents.entry_point}
+    sides = [None if each is None else desired(version=version(each, **code)) for each in (before, after)]
+    assert sides[1] is not None
+    found = entry(number, kind, phase, at, sides[0], sides[1])
+    world.store.put(key_of("birds", number), found.model_dump_json().encode())
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +101,35 @@ def test_after_a_rollback_of_what_served_the_older_one_is_watched(world: Watched
     assert candidate(world, NEXT + DAY / 6).model_uri == OTHER
     told(world, 4, EntryKind.END, Phase.SUCCEEDED, NEXT + DAY / 4, 4, 3)
     assert candidate(world, NEXT + DAY / 2).model_uri == ONE
+
+
+def test_where_its_data_are_not_known_what_was_declared_is_watched_and_that_is_said(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(uri: str) -> str:
+        raise RetryableError("MLflow does not answer")
+
+    with_a_candidate(world)
+    monkeypatch.setattr(monitor, "registered_data", lambda _: away)
+    for moment in (NEXT + DAY, NEXT + DAY + dt.timedelta(minutes=5)):
+        state = candidate(world, moment)
+        said = [each for each in state.problems if f"{ONE} serves, and {OTHER} is looked at" in each]
+        assert state.model_uri == OTHER and len(said) == 1 and "MLflow does not answer" in said[0]
+
+
+def serving(kind: EntryKind, phase: Phase, share: float, *, is_first: bool = False) -> str | None:
+    """What serves by an entry of a rollout from 3 to 4."""
+    found = serving_in(entry(1, kind, phase, MONDAY, None if is_first else desired(3), desired(4), share))
+    return found.model_uri if found is not None else None
+
+
+def test_of_what_is_removed_or_never_came_the_ledger_says_nothing() -> None:
+    assert serving(EntryKind.REMOVED, Phase.SUCCEEDED, 1.0) is None
+    assert serving(EntryKind.END, Phase.FAILED, 0.0, is_first=True) is None
+
+
+def test_what_was_there_before_serves_until_all_requests_go_to_the_other() -> None:
+    assert serving(EntryKind.SHIFT, Phase.STARTING, 0.0) == ONE
+    assert serving(EntryKind.SHIFT, Phase.SHIFTING, 0.9) == ONE, "it may go back still"
+    assert serving(EntryKind.SHIFT, Phase.SHIFTING, 1.0) == OTHER
+    assert serving(EntryKind.SHIFT, Phase.STARTING, 0.0, is_first=True) == OTHER

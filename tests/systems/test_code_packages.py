@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from heliostat.spec.addresses import StoreAddress
 from heliostat.spec.code import code_digest
 from heliostat.spec.training_resources import Code
-from heliostat.systems.code_packages import job_env, upload
+from heliostat.systems.code_packages import fetch, job_env, upload
 from heliostat.systems.errors import PermanentError
-from heliostat.systems.objects import open_store
+from heliostat.systems.objects import Directory, open_store
 
 
 @pytest.fixture
@@ -64,3 +66,19 @@ def test_a_job_tells_nobody_of_what_it_does_and_a_variable_of_its_own_goes_befor
     told = job_env("file:///code.zip", {"MLFLOW_DISABLE_TELEMETRY": "false", "MINE": "1"})["env_vars"]
     assert (told["MLFLOW_DISABLE_TELEMETRY"], told["MINE"]) == ("false", "1")
     assert job_env("file:///code.zip")["env_vars"]["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_package_is_unpacked_on_a_node_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    store = Directory(tmp_path / "objects")
+    (tmp_path / "objects/code").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "objects/code/abc.zip", "w") as archive:
+        archive.writestr("package/workloads/own/checks.py", "X = 1")
+    folder = fetch(store.uri("code/abc.zip"), store)
+    assert folder == Path(tmp_path, f"heliostat-{os.getuid()}", "code", "abc")
+    assert (folder / "workloads/own/checks.py").read_text() == "X = 1"
+    (tmp_path / "objects/code/abc.zip").unlink()
+    assert fetch(store.uri("code/abc.zip"), store) == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["abc"]
+    with pytest.raises(PermanentError, match=r"code/other\.zip"):
+        fetch(store.uri("code/other.zip"), store)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.model import Answers
+from heliostat.monitoring.fitting import Fitted
 from heliostat.monitoring.reference import Reference
 from heliostat.monitoring.state import MonitorState
 from heliostat.spec.monitoring import MonitorSpecification
@@ -19,6 +20,10 @@ class Looking:
     specification: MonitorSpecification
     store: ObjectStore
     reference: Reference
-    answering: Answering
+    answering: Answers
     state: MonitorState
     now: datetime
+    declared: str
+    """The digest of what is declared, of which the specification has what holds for the version."""
+    fit: Fitted
+    """What does not hold for it."""

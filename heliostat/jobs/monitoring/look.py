@@ -23,6 +23,7 @@ from heliostat.jobs.specification import progress
 from heliostat.monitoring.drifting import Distributions
 from heliostat.monitoring.dueness import Windowed, next_end, windowed
 from heliostat.monitoring.feedback import Feedback
+from heliostat.monitoring.fitting import needs_answers
 from heliostat.monitoring.judging import Judge
 from heliostat.monitoring.log_health import health
 from heliostat.monitoring.looking import Look, WindowReport
@@ -54,7 +55,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
     state = with_windows(asked.state, windows)
     within = timedelta(seconds=monitor.labels_within_seconds)
     objects = there(asked.store, specification.name, now, within)
-    declared = declared_digest(specification)
+    declared = asked.declared
     is_same = (objects.digest, declared, asked.reference.about.digest) == (state.seen, state.declared, state.reference)
     if is_same and (state.next_due is None or now < state.next_due):
         return _by_the_clock(asked, state), [], Others({})
@@ -64,6 +65,8 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
     found = windowed(monitor.windows, times, timed, labelled, state, horizon(now, within), now)
     numbers = _numbers(state, declared, found)
     reports = list(_reports(asked, log, found, numbers))
+    if not needs_answers(monitor):  # a version may answer no field that is watched: that a file lacks it is no news then
+        log.reading.lacking.pop(f"prediction_{monitor.field}", None)
     others = others_of(asked, log, state, horizon(now, within))
     newest_window = _newest_window(state, found, numbers)
     newest = _newest(log, asked.reference)
@@ -87,7 +90,7 @@ def look(asked: Looking, folder: Path) -> tuple[Looks, list[WindowReport], Other
             next_due=found.next_due or (next_end(monitor.windows, now) if others.waits else None),
             newest=newest,
             new_rows=new_rows,
-            findings=(*of_windows, *of_log, *_of_the_clock(asked, newest), *told),
+            findings=(*of_windows, *of_log, *_of_contract(asked), *_of_the_clock(asked, newest), *told),
             others=others.versions,
             problems=(*asked.reference.about.problems, *log.problems, *_odd(found), *_unpredicted(reports), *odd),
             **retraining,
@@ -183,6 +186,7 @@ def _reports(asked: Looking, log: Joined, found: Windowed, numbers: Sequence[int
                 rows = pa.concat_tables(tried) if tried else None
                 more, told = trials(specification, asked.answering, rows, judge, partial(_loops_before, asked, window.start))
                 changes, findings = {**changes, **more}, [*findings, *told]
+            findings += [judge.unknown(*each) for each in asked.fit.lacking if each.aspect is not Aspect.RECENCY]
             changes |= {"findings": (*report.findings, *findings), "looked_at": asked.now, "model_uri": about.model_uri}
             yield report.model_copy(update=changes)
             looking.forget(number)
@@ -243,7 +247,19 @@ def _new_rows(log: Joined, reference: Reference) -> int:
 def _of_the_clock(asked: Looking, newest: Mapping[str, datetime]) -> list[Finding]:
     """What is found of the present moment, in no window."""
     judge = Judge(asked.specification.name, "", asked.now)
-    return [*_recency(asked, judge, newest), *_awaited(asked, judge)]
+    lacking = [judge.unknown(*each) for each in asked.fit.lacking if each.aspect is Aspect.RECENCY]
+    return [*lacking, *_recency(asked, judge, newest), *_awaited(asked, judge)]
+
+
+def _of_contract(asked: Looking) -> list[Finding]:
+    """What the version's contract and data do not have of what is watched; that they have all of it, where they had not."""
+    judge = Judge(asked.specification.name, "", asked.now)
+    if told := asked.fit.told:
+        return [judge.unknown(Aspect.LOG, "contract", "; ".join(told))]
+    if f"{asked.specification.name}/{Aspect.LOG}/contract" not in asked.state.findings:
+        return []
+    version = number_of(asked.specification.model_uri)
+    return [judge.contract(f"version {version} has all that is watched")]
 
 
 def _recency(asked: Looking, judge: Judge, newest: Mapping[str, datetime]) -> list[Finding]:

@@ -15,7 +15,7 @@ from heliostat.jobs.monitoring.log import Joined
 from heliostat.jobs.monitoring.reference import features_of
 from heliostat.jobs.specification import progress
 from heliostat.monitoring.looking import Look, WindowReport
-from heliostat.monitoring.other_versions import Cut, OtherVersion, cut, judged_by_labels, told_of
+from heliostat.monitoring.other_versions import Cut, OtherVersion, cut, judged_by_labels, told_of, unanswered
 from heliostat.monitoring.reference import ReferenceAbout, labelled_of
 from heliostat.monitoring.sampling import Labelled
 from heliostat.monitoring.state import MonitorState, number_of
@@ -83,7 +83,9 @@ def _reports(asked: Looking, log: Joined, version: str, found: Cut) -> list[Wind
         window = found.name_of(number)
         progress(f"labels came for version {version}, which is not watched now: looking at {window.name}")
         report = looking.report(number, window)
-        told = tuple(told_of(each, version) for each in report.findings)
+        why = unanswered(report.rows, report.unpredicted, monitor.field)
+        findings = [each.model_copy(update={"text": why}) if why else each for each in report.findings]
+        told = tuple(told_of(each, version) for each in findings)
         reports.append(report.model_copy(update={"findings": told, "looked_at": asked.now, "model_uri": model_uri}))
         looking.forget(number)
     return reports

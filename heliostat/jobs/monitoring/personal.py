@@ -6,13 +6,12 @@ The log is what comes beside them, so that the clear values of a training would 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
 from heliostat.jobs.personal_columns import treated
-from heliostat.ml.contracts import Contract
-from heliostat.serving.prediction_log.columns import Column, Columns, Shape
+from heliostat.serving.prediction_log.columns import Column, Shape
 from heliostat.serving.prediction_log.masking import Masking
 from heliostat.spec.personal import Privacy
 from heliostat.systems.errors import PermanentError, RetryableError
@@ -28,9 +27,8 @@ class PersonalInputs:
         self._keys, self._no_keys = keys, no_keys
 
     @classmethod
-    def of(cls, contract: Contract[Any, Any], privacy: Privacy | None) -> Self:
+    def of(cls, columns: Sequence[Column], privacy: Privacy | None) -> Self:
         """A contract's, with the keys as far as they can be read here."""
-        columns = Columns.of(contract.row, contract.answer).input
         if privacy is None or not any(each.kind.has_hashed for each in columns):
             return cls(columns, Keyring([]))
         try:
@@ -39,9 +37,9 @@ class PersonalInputs:
             return cls(columns, Keyring([]), str(error))
 
     @classmethod
-    def of_log(cls, contract: Contract[Any, Any]) -> Self:
+    def of_log(cls, columns: Sequence[Column]) -> Self:
         """A contract's, of rows that the log has."""
-        return cls(Columns.of(contract.row, contract.answer).input, None)
+        return cls(columns, None)
 
     def __bool__(self) -> bool:
         """Whether anything is marked."""

@@ -18,12 +18,13 @@ from heliostat.data.columns import reads_as_number
 from heliostat.data.profiles import Profile
 from heliostat.data.profiling import DRIFT, ProfileBuilder, profile
 from heliostat.jobs.monitoring.first_answers import USUAL_ROWS, reference_of_answers
-from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.model import Answers
 from heliostat.jobs.monitoring.personal import PersonalInputs
 from heliostat.jobs.specification import progress
 from heliostat.ml.datasets import Snapshot
 from heliostat.ml.tasks.evaluation import Evaluation
 from heliostat.monitoring.drifting import predictions_table
+from heliostat.monitoring.fitting import needs_answers
 from heliostat.monitoring.logged import predictions_of
 from heliostat.monitoring.reference import (
     Reference,
@@ -33,7 +34,7 @@ from heliostat.monitoring.reference import (
     to_table,
     watched_inputs,
 )
-from heliostat.monitoring.sampling import Labelled
+from heliostat.monitoring.sampling import Labelled, Sample
 from heliostat.monitoring.windows import by_window, from_micros, micros, numbers_of
 from heliostat.spec.monitoring import MonitorSpecification, reference_top, references
 from heliostat.spec.watches import CalendarWindows
@@ -70,7 +71,7 @@ def digest_of(specification: MonitorSpecification) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def reference_of(specification: MonitorSpecification, store: ObjectStore, answering: Answering, now: datetime) -> Reference:
+def reference_of(specification: MonitorSpecification, store: ObjectStore, answering: Answers, now: datetime) -> Reference:
     """The reference of a version: as it is kept, or made now.
 
     Raises:
@@ -84,11 +85,11 @@ def reference_of(specification: MonitorSpecification, store: ObjectStore, answer
     progress(f"making the reference of {specification.model_uri}")
     before = erasures(store)
     if specification.dataset_digest is None:
-        personal = PersonalInputs.of_log(answering.contract)
+        personal = PersonalInputs.of_log(answering.described.columns)
         columns = _kept_columns(specification, answering.inputs, personal)
         found = reference_of_answers(specification, store, answering.inputs, columns, personal, digest, now)
     else:
-        personal = PersonalInputs.of(answering.contract, specification.privacy)
+        personal = PersonalInputs.of(answering.described.columns, specification.privacy)
         found = _made(specification, answering, personal, digest, now)
     if before.under_way:
         progress("the reference is not kept: a person's rows are being deleted (`heliostat erasure list`)")
@@ -156,7 +157,7 @@ def _forget_superseded(store: ObjectStore, specification: MonitorSpecification, 
 
 
 def _made(
-    specification: MonitorSpecification, answering: Answering, personal: PersonalInputs, digest: str, now: datetime
+    specification: MonitorSpecification, answering: Answers, personal: PersonalInputs, digest: str, now: datetime
 ) -> Reference:
     snapshot = Snapshot(specification.dataset_key, specification.store)
     manifest = snapshot.manifest()
@@ -178,7 +179,7 @@ def _made(
 
 
 def _of_training(
-    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, personal: PersonalInputs
+    specification: MonitorSpecification, snapshot: Snapshot, answering: Answers, personal: PersonalInputs
 ) -> tuple[Profile | None, dict[str, float], datetime | None, list[str]]:
     """The profile of the inputs, how seasons differ, the newest time, and what cannot be watched."""
     monitor = specification.monitor
@@ -236,9 +237,11 @@ def _lacking(schema: pa.Schema, inputs: tuple[str, ...], named: tuple[str, ...],
 
 
 def _of_test(
-    specification: MonitorSpecification, snapshot: Snapshot, answering: Answering, personal: PersonalInputs, label: str
+    specification: MonitorSpecification, snapshot: Snapshot, answering: Answers, personal: PersonalInputs, label: str
 ) -> tuple[Labelled, Profile | None]:
     """Predictions of the test split with their labels, and their profile; of a large one an even share of the rows."""
+    if specification.monitor.field not in answering.described.answer and not needs_answers(specification.monitor):
+        return Sample(specification.problem.task).labelled(), None  # another contract's, of whose answers nothing is watched
     table = _even_share(snapshot, _MOST_TEST_ROWS)
     labels: Any = np.asarray(Evaluation(specification.problem, table, label).truth.labels)
     if labels.ndim != 1 or labels.dtype.kind not in "fiub":  # ones that are no numbers are held against nothing

@@ -6,23 +6,36 @@ A candidate waits for days in a canary, or went back, and no `up` says so: the l
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from heliostat.spec.data_sets import prefix_of as data_set_at
 from heliostat.spec.ledger import Entry, EntryKind, place_of, prefix_of
 from heliostat.spec.monitoring import MonitorSpecification
-from heliostat.spec.rollouts import Phase
+from heliostat.spec.rollouts import Phase, Version
 from heliostat.systems.errors import PermanentError, RetryableError
 from heliostat.systems.mlflow_lineage import DATA_TAG
 from heliostat.systems.mlflow_registry import Registry
 from heliostat.systems.objects import ObjectMissingError, ObjectStore
 
 
-def of_what_serves(
-    specification: MonitorSpecification, store: ObjectStore, data_of: Callable[[str], str]
-) -> tuple[MonitorSpecification, str]:
-    """The monitor of the version that serves, and what of it is not known.
+@dataclass(frozen=True)
+class Serving:
+    """The version that is looked at."""
+
+    specification: MonitorSpecification
+    """The monitor's, of this version."""
+    version: Version | None = None
+    """As the ledger has it; None where the ledger does not speak of it."""
+    is_other: bool = False
+    """Whether it is of another model than was declared last."""
+    problem: str = ""
+    """What of what serves is not known, so that it is not looked at."""
+
+
+def of_what_serves(specification: MonitorSpecification, store: ObjectStore, data_of: Callable[[str], str]) -> Serving:
+    """The version that serves, for a monitor.
 
     Args:
         specification: Of the version that was declared last; it stays where no ledger says that another one serves.
@@ -30,26 +43,27 @@ def of_what_serves(
         data_of: The digest of what a version was trained on, by its URI; PermanentError, RetryableError where nobody knows.
     """
     entry = _newest(store, specification.name)
-    serving = serving_in(entry) if entry is not None else None
-    if serving is None or serving == specification.model_uri:
-        return specification, ""
+    version = serving_in(entry) if entry is not None else None
+    if version is None or version.model_uri == specification.model_uri:
+        return Serving(specification, version)
     # What was declared for the other version is not what this one was trained with.
-    found = specification.model_copy(update={"model_uri": serving, "data_value": None})
+    found = specification.model_copy(update={"model_uri": version.model_uri, "data_value": None})
     if specification.dataset_digest is None:  # of others: its own first answers are its reference
-        return found, ""
+        return Serving(found, version, is_other=True)
     try:
-        digest = data_of(serving)
+        digest = data_of(version.model_uri)
     except (PermanentError, RetryableError) as error:
-        text = (
-            f"{serving} serves, and {specification.model_uri} is looked at, for the data of the former are not known: {error}"
+        told = (
+            f"{version.model_uri} serves, and {specification.model_uri} is looked at, for the data of the former are not known"
         )
-        return specification, text
+        return Serving(specification, problem=f"{told}: {error}")
     key = data_set_at(specification.dataset_key.split("/")[1], digest)[:-1]
-    return found.model_copy(update={"dataset_key": key, "dataset_digest": digest}), ""
+    found = found.model_copy(update={"dataset_key": key, "dataset_digest": digest})
+    return Serving(found, version, is_other=True)
 
 
-def serving_in(entry: Entry) -> str | None:
-    """The model that serves by a ledger's entry: until its rollout is through, or all requests go to it, not the target.
+def serving_in(entry: Entry) -> Version | None:
+    """What serves by a ledger's entry: until its rollout is through, or all requests go to it, not the target.
 
     None where the application was removed, or its first version did not come to serve.
     """
@@ -60,7 +74,7 @@ def serving_in(entry: Entry) -> str | None:
     else:
         is_through = entry.previous is None or entry.weights.get(entry.target.version.digest, 0.0) >= 1.0
     served = entry.target if is_through else entry.previous
-    return served.version.model_uri if served is not None else None
+    return served.version if served is not None else None
 
 
 def registered_data(specification: MonitorSpecification) -> Callable[[str], str]:

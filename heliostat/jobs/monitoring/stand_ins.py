@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 
-from heliostat.ml.contracts import Contract
-from heliostat.serving.prediction_log.columns import Column, Columns
+from heliostat.jobs.monitoring.model import Described
+from heliostat.serving.prediction_log.columns import Column
 from heliostat.spec.personal import Treatment
 
 
 class StandIns:
     """What stands in for a contract's personal inputs: its first example's values, as in what an analysis replays."""
 
-    def __init__(self, contract: Contract[Any, Any]) -> None:
+    def __init__(self, contract: Described) -> None:
         """Take a contract; one without an example has nothing that could stand in."""
-        marked = (column for column in Columns.of(contract.row, contract.answer).input if column.kind.has_secrets)
-        self._columns = {column.name: column for column in marked} if contract.examples else {}
-        self._example = contract.examples[0].model_dump(mode="json", by_alias=True) if contract.examples else {}
+        marked = {column.name: column for column in contract.columns if column.kind.has_secrets}
+        self._columns = marked if contract.example is not None else {}
+        self._example = contract.example or {}
 
     def names(self, rows: pa.Table) -> list[str]:
         """The inputs of a table that are personal."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from heliostat.jobs.monitoring.log import MODEL_PREDICTION, PREDICTION
-from heliostat.jobs.monitoring.model import Answering
+from heliostat.jobs.monitoring.model import Answers, as_column
 from heliostat.jobs.monitoring.stand_ins import StandIns, other_values
 from heliostat.jobs.monitoring.transformed import transformed_findings
 from heliostat.ml.contracts import columns_of
@@ -37,7 +37,7 @@ Found = tuple[Any, list[Finding]]
 
 def trials(
     specification: MonitorSpecification,
-    answering: Answering,
+    answering: Answers,
     rows: pa.Table | None,
     judge: Judge,
     before: Callable[[], Sequence[Feedback]] = tuple,
@@ -64,11 +64,11 @@ def trials(
 class _Trial:
     """One window of one model. What cannot be tried is unknown, with the reason, and costs no other part of the report."""
 
-    def __init__(self, specification: MonitorSpecification, answering: Answering, rows: pa.Table | None, judge: Judge) -> None:
+    def __init__(self, specification: MonitorSpecification, answering: Answers, rows: pa.Table | None, judge: Judge) -> None:
         self._specification, self._answering, self._judge = specification, answering, judge
         self._rows = rows if rows is not None else pa.table({})
         self._task = specification.problem.task
-        self._stand_ins = StandIns(answering.contract)
+        self._stand_ins = StandIns(answering.described)
 
     def skew(self, watch: SkewWatch) -> Found:
         """The same rows through both paths, up to the prediction."""
@@ -184,13 +184,8 @@ def _not_clear(names: Sequence[str]) -> str:
 
 def _features(columns: Mapping[str, Any], answers: pa.Array) -> pa.Table:
     """The predictor's columns and what came of them, as a table to be compared."""
-    found = {name: _column(values) for name, values in columns.items()}
+    found = {name: as_column(values) for name, values in columns.items()}
     return pa.table({**found, PREDICTION: answers})
-
-
-def _column(values: Any) -> pa.Array:
-    """One of them; arrays of one dimension as they are, for Arrow reads no dates out of a list of NumPy's."""
-    return pa.array(values if isinstance(values, np.ndarray) and values.ndim == 1 else list(values))
 
 
 def _some(rows: pa.Table, most: int) -> pa.Table:
