@@ -254,7 +254,7 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
         timed = pc.is_valid(labels[source.time])
         labels = pa.concat_tables([labels.filter(pc.invert(timed)), labels.filter(timed).sort_by(source.time)])
     labels = newest(labels, (source.on,))
-    places = pc.index_in(_as_texts(rows[source.on]), _as_texts(labels[source.on]).combine_chunks())
+    places = pc.index_in(_as_keys(rows[source.on]), _as_keys(labels[source.on]).combine_chunks())
     known = pc.is_valid(places)
     kept = rows.filter(known)
     values = labels[source.column].take(places.filter(known))
@@ -263,8 +263,8 @@ def labelled(rows: pa.Table, labels: pa.Table, source: LabelsSource, label: str)
     return kept.append_column(label, values)
 
 
-def _as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values as they are written; whole numbers of doubles as those of integers are, however great."""
+def _as_keys(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What rows and labels are joined by: values as they are written; whole numbers of doubles as those of integers are."""
     if pa.types.is_floating(column.type):
         with suppress(pa.ArrowInvalid):  # not all are whole
             column = column.cast(pa.int64())

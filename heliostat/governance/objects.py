@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,6 @@ from heliostat.ml.label_files import place_of
 
 Place = tuple[str, int]
 """Request id and row of a prediction."""
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class UnreadableError(ValueError):
@@ -149,7 +149,7 @@ def is_label_of(places: Collection[Place]) -> Callable[[bytes], bool]:
 
     def theirs(line: bytes) -> bool:
         try:
-            found = from_json(line.removeprefix(_BYTE_ORDER_MARK))
+            found = from_json(line.removeprefix(codecs.BOM_UTF8))
         except ValueError:
             return False
         return isinstance(found, dict) and _is_of(found, places)

@@ -5,6 +5,7 @@ Parquet (`.parquet`), JSON lines (`.jsonl`, `.ndjson`) and CSV with a header (`.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -225,7 +226,7 @@ def _parquet(content: bytes) -> Lines:
 
 
 def _json_lines(content: bytes) -> Lines:
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if line.strip():
             try:
                 yield number, from_json(line)

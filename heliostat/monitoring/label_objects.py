@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from typing import Any, Final
 
@@ -46,7 +47,7 @@ def _table(name: str, content: bytes) -> pa.Table:
 
         # An id that is a date is text as well, and would be read as a time and written as one.
         options = json.ParseOptions(explicit_schema=pa.schema([("request_id", pa.string())]))
-        return json.read_json(io.BytesIO(content.removeprefix(b"\xef\xbb\xbf")), parse_options=options)
+        return json.read_json(io.BytesIO(content.removeprefix(codecs.BOM_UTF8)), parse_options=options)
     raise ValueError(kind)
 
 
@@ -61,7 +62,7 @@ def _separated(content: bytes, separator: str) -> Any:
     """Everything as text: a request id of digits alone is none that may lose its zeros."""
     import pyarrow.csv as csv
 
-    first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode()
+    first = content.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].decode()
     names = [name.strip().strip('"') for name in first.strip().split(separator)]
     options = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     reading = csv.ReadOptions(column_names=names, skip_rows=1)
